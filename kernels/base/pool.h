@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BASE_POOL_H
+#define BASE_POOL_H
+
+/*
+ * Worker threads over two queues, *wanted now* and *wanted later*. Jobs of
+ * the second queue hold at most half of the workers, so that what somebody
+ * waits for never queues behind what might be useful. Threads are born when
+ * there is work and none is idle, up to the limit; all signals are blocked
+ * in them.
+ */
+
+struct err;
+struct pool;
+
+struct pool_job {
+	void (*run)(struct pool_job *job); /* on a worker, no lock held */
+	struct pool_job *next; /* the pool's while queued */
+};
+
+enum pool_lane {
+	POOL_NOW,
+	POOL_LATER,
+};
+
+/* `name` (at most 15 bytes) is the threads' name. */
+int pool_new(struct pool **out, const char *name, unsigned threads,
+	     struct err *err);
+/*
+ * Runs what is queued no more (their `run` is called never: the caller has
+ * already cancelled what waits on them), joins all workers, frees.
+ */
+void pool_free(struct pool *pool);
+
+/* Queue a job; the caller keeps its memory alive until run() is called. */
+void pool_submit(struct pool *pool, struct pool_job *job, enum pool_lane lane);
+/* Take a job back: 1 when it will not run, 0 when it runs, ran or is absent. */
+int pool_withdraw(struct pool *pool, struct pool_job *job);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KERNELS_CATALOG_H
+#define KERNELS_CATALOG_H
+
+/*
+ * What is known of repositories: asked of the source, kept in the store's
+ * notes. Listings of a commit never change and are asked for once per host;
+ * refs, owners and trust move, and their notes carry their age.
+ *
+ * Each call says whether it may wait for the source (CATALOG_SOURCE) or only
+ * look at the disk (CATALOG_DISK, -EAGAIN when that is not enough). Any
+ * thread; blocks.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ref.h"
+#include "source.h"
+
+struct catalog;
+struct err;
+struct store;
+struct text;
+struct tree;
+struct tree_entry;
+
+enum catalog_reach {
+	CATALOG_DISK,
+	CATALOG_SOURCE,
+};
+
+#define CATALOG_TRUST_S (24 * 3600) /* how long "trusted" is believed */
+
+int catalog_new(struct catalog **out, struct source *source,
+		struct store *store, struct err *err); /* borrows both */
+void catalog_free(struct catalog *c);
+
+/*
+ * The listing of a folder of a commit, counted (tree_unref). -ENOENT: the
+ * commit has no such folder, or there is no such commit or repository.
+ */
+int catalog_tree(struct catalog *c, const struct repo_id *repo,
+		 const char *commit, const char *dir, bool recursive,
+		 enum catalog_reach reach, struct tree **out, struct err *err);
+
+/* Refs as the source has them now (CATALOG_SOURCE), or as last seen with
+ * their age (CATALOG_DISK; *age_s may be NULL). */
+int catalog_refs(struct catalog *c, const struct repo_id *repo,
+		 enum catalog_reach reach, struct source_refs *out,
+		 int64_t *age_s, struct err *err);
+
+/* The owner's kernels; as catalog_refs. -ENOSYS: the source cannot list. */
+int catalog_kernels(struct catalog *c, const char *owner,
+		    enum catalog_reach reach, struct source_names *out,
+		    int64_t *age_s, struct err *err);
+
+/*
+ * Does the source trust this publisher? A "yes" not older than
+ * CATALOG_TRUST_S is taken from disk; with `any_age` (the commit is pinned
+ * and its listing cached) an older one too. A "no" is never kept.
+ */
+int catalog_trusted(struct catalog *c, const char *owner, bool any_age,
+		    enum catalog_reach reach, bool *out, struct err *err);
+
+/* The content of a small file of a commit, verified, through the store. */
+int catalog_read(struct catalog *c, const struct repo_id *repo,
+		 const char *commit, const char *dir,
+		 const struct tree_entry *file, enum catalog_reach reach,
+		 struct text *out, struct err *err);
+
+/* Repositories and commits of an owner with a listing in the cache, as
+ * "repo" -> commits; called for each. `owner` NULL: all owners. */
+int catalog_cached(struct catalog *c, const char *owner,
+		   int (*each)(void *arg, const struct repo_id *repo,
+			       const char *commit),
+		   void *arg);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KERNELS_FETCH_H
+#define KERNELS_FETCH_H
+
+/*
+ * The downloader: one download per blob, however many ask, here and (through
+ * the store's locks) on this host. Waiters hang on the blob and hold no
+ * thread. Wanted *now* goes before wanted *later*; smaller before larger
+ * within each. When the last waiter of a blob that nobody else wanted leaves,
+ * its download stops.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "digest.h"
+#include "ref.h"
+
+struct err;
+struct fetch;
+struct pool;
+struct source;
+struct store;
+struct text;
+struct tree;
+
+struct fetch_blob {
+	const struct repo_id *repo; /* copied by the call */
+	const char *commit;
+	const char *path; /* from the repository's root */
+	struct digest digest;
+	uint64_t size;
+};
+
+struct fetch_waiter {
+	/* r: 0 (it is in the store) or -errno with err set; on a worker, no
+	 * lock held, exactly once */
+	void (*done)(struct fetch_waiter *w, int r, const struct err *err);
+	struct fetch_waiter *next; /* fetch's */
+	const struct digest *digest; /* fetch's, for cancelling */
+};
+
+/* Borrows all three; they outlive it. `deadline_ms`: a blob that makes no
+ * progress for so long fails with -ETIMEDOUT. */
+int fetch_new(struct fetch **out, struct source *source, struct store *store,
+	      struct pool *net, int64_t deadline_ms, struct err *err);
+void fetch_free(struct fetch *f); /* cancels; all waiters were called */
+
+/* 0 when the blob is in the store already, -EINPROGRESS when w will be
+ * called, -errno. */
+int fetch_ask(struct fetch *f, const struct fetch_blob *blob,
+	      struct fetch_waiter *w, struct err *err);
+/* true: w will not be called. */
+bool fetch_cancel(struct fetch *f, struct fetch_waiter *w);
+/*
+ * Fetch every file of a build's listing that is not there, wanted later
+ * except `first` (a path in the listing, NULL: none), which goes in front.
+ * `dir` is the listing's folder from the repository's root. Returns at once.
+ * Failures are logged by who waits; nobody does: at debug level here.
+ */
+int fetch_build(struct fetch *f, const struct repo_id *repo,
+		const char *commit, const char *dir, struct tree *tree,
+		const char *first);
+/* The same, waiting until everything is there; for verbs. */
+int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err);
+
+/* {"running": n, "queued": n, "done": n, "failed": n, "bytes": n} */
+void fetch_report(struct fetch *f, struct text *out);
+
+#endif

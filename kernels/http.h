@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KERNELS_HTTP_H
+#define KERNELS_HTTP_H
+
+/*
+ * libcurl behind one blocking call. The only room that knows curl, and the
+ * only holder of the token, which is never logged and never sent to a host
+ * other than the endpoint's.
+ *
+ * One easy handle per thread that asks (connections are kept and reused;
+ * HTTP/2 where offered), DNS and TLS sessions shared. Redirects are followed
+ * here, at most HTTP_HOPS: authorization is dropped when scheme, host or port
+ * change; from https only to https. Retries are bounded; a host that said
+ * "later" (429, 503 with RateLimit or Retry-After) pauses *all* requests to
+ * that host. Deadlines: to connect, without a byte (stall), and for the
+ * whole call, retries and pauses included.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct http;
+struct text;
+
+#define HTTP_HOPS 10
+#define HTTP_RETRIES 4
+
+struct http_options {
+	const char *user_agent;
+	const char *token_file; /* NULL: HF_TOKEN_PATH, <HF_HOME>/token */
+	int64_t connect_timeout_ms;
+	int64_t stall_timeout_ms;
+	int64_t deadline_ms;
+};
+
+/* Once per process, before threads are born; and last. */
+int http_start(struct err *err);
+void http_stop(void);
+
+int http_new(struct http **out, const struct http_options *o, struct err *err);
+/* Every call of http_get must have returned. */
+void http_free(struct http *h);
+/* Every call, present and to come, returns -ECANCELED soon (< 1 s). */
+void http_cancel_all(struct http *h);
+
+struct http_sink {
+	/* Called before the first byte of a good answer: `from` is where the
+	 * bytes start (the range asked for, or 0 when it was ignored). */
+	int (*begin)(struct http_sink *s, uint64_t from, struct err *err);
+	int (*write)(struct http_sink *s, const void *p, size_t n,
+		     struct err *err);
+};
+
+struct http_request {
+	const char *url;
+	const char *endpoint; /* label for counting: "refs", "tree", … */
+	bool authorize; /* send the token, if there is one */
+	uint64_t from; /* resume at this byte; 0: whole */
+	uint64_t limit; /* largest body accepted, bytes */
+	struct http_sink *sink;
+	const bool *cancelled; /* read with __atomic; NULL: never */
+	int64_t *progress_ms; /* set (__atomic) when bytes arrive; NULL ok */
+};
+
+struct http_response {
+	long status; /* of the last hop */
+	bool html; /* content type says text/html */
+	char error_code[64]; /* X-Error-Code, "" when absent */
+	char error_message[256]; /* X-Error-Message, printable */
+	char next[2048]; /* Link: <…>; rel="next", "" when absent */
+	bool token_sent; /* an authorization header went to the first host */
+};
+
+/*
+ * 0 for a 2xx whose body went to the sink whole. Otherwise -errno with a
+ * sentence naming the URL (without query): -ENOENT 404, -EACCES 401/403 (the
+ * caller, who knows what was asked, may map further from the response),
+ * -EIO for the rest after retries, -ETIMEDOUT, -ECANCELED, -EFBIG over the
+ * limit, and what the sink returned. `resp` is filled as far as known.
+ */
+int http_get(struct http *h, const struct http_request *req,
+	     struct http_response *resp, struct err *err);
+/* The same into memory; the limit is the text's. */
+int http_get_text(struct http *h, struct http_request *req, struct text *out,
+		  struct http_response *resp, struct err *err);
+
+/* {"refs": n, "tree": n, …, "bytes": n} appended as a JSON object. */
+void http_report(struct http *h, struct text *out);
+/* Is a token at hand? (reads the file again when it changed) */
+bool http_has_token(struct http *h);
+
+#endif

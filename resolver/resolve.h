@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESOLVER_RESOLVE_H
+#define RESOLVER_RESOLVE_H
+
+/*
+ * The answers of the house's second floor, each worked out once per mount:
+ * which commit a revision is, what is in a folder of a commit, and which
+ * build of a commit fits an environment.
+ *
+ * All questions have one shape (base/memo.h): 0 with a counted look at an
+ * immutable answer, -errno with a sentence, or -EINPROGRESS when `w` will be
+ * called; with w NULL they answer what is known and start nothing. The
+ * _blocking forms are for verbs and workers.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/memo.h"
+#include "choose.h"
+#include "env.h"
+#include "kernels/ref.h"
+
+struct catalog;
+struct err;
+struct pool;
+struct resolve;
+struct text;
+struct tree;
+
+struct resolve_options {
+	const char *const *trust; /* "owner", "owner/repo", "*"; borrowed */
+	size_t trust_count;
+	/* "owner/repo@rev" of import=: the config's default revisions */
+	const struct ref *named;
+	size_t named_count;
+};
+
+/* The pools outlive it; the options' arrays too. */
+int resolve_new(struct resolve **out, struct catalog *catalog,
+		const struct resolve_options *o, struct pool *disk,
+		struct pool *net, struct err *err);
+void resolve_free(struct resolve *r);
+
+/* Take a waiter back, whatever it waits for: true, it will not be called. */
+bool resolve_cancel(struct resolve *r, struct memo_waiter *w);
+void resolve_drop(struct memo_ref *ref); /* any answer; empty allowed */
+
+/* ---- questions ---- */
+
+/* What a revision is, now and for the mount's life. */
+struct resolve_commit {
+	char commit[REF_COMMIT_LEN + 1];
+	/* the revision that was taken: "v2" for the default, the rev itself
+	 * else; as it stands behind '@' in a path when that is a name */
+	char revision[REF_REV_MAX + 1];
+};
+int resolve_commit(struct resolve *r, const struct ref *ref,
+		   struct memo_waiter *w, struct memo_ref *out,
+		   struct err *err);
+
+/* A folder of a commit, alone: value is a struct tree. dir "build" lists
+ * the names of builds; absent folders are -ENOENT. */
+int resolve_folder(struct resolve *r, const struct repo_id *repo,
+		   const char *commit, const char *dir,
+		   struct memo_waiter *w, struct memo_ref *out,
+		   struct err *err);
+/* All below build/<variant>: value is a struct tree. -EACCES when the
+ * publisher is not trusted. */
+int resolve_build(struct resolve *r, const struct repo_id *repo,
+		  const char *commit, const char *variant,
+		  struct memo_waiter *w, struct memo_ref *out,
+		  struct err *err);
+
+/* The choice. An answer also when nothing fits or may be used. */
+struct pick {
+	struct ref ref; /* REV_COMMIT */
+	struct env env;
+	char spec[ENV_SPEC_MAX];
+	char package[REF_PART_MAX + 1];
+	struct decisions decisions;
+	const char *variant; /* the chosen one's name, or NULL */
+	bool nested; /* the importable folder is <variant>/<package> */
+	struct tree *tree; /* owned; listing of the chosen build, or NULL */
+	int refused; /* 0, EACCES (publisher), ENODEV (nothing fits) */
+	char why[512]; /* one sentence when refused */
+};
+int resolve_pick(struct resolve *r, const struct repo_id *repo,
+		 const char *commit, const struct env *env,
+		 struct memo_waiter *w, struct memo_ref *out,
+		 struct err *err);
+
+/* An owner's kernels: value is a struct source_names. -ENOENT: none such. */
+int resolve_kernels(struct resolve *r, const char *owner,
+		    struct memo_waiter *w, struct memo_ref *out,
+		    struct err *err);
+
+/* ---- reports of a pick ---- */
+
+/* For a person: what was chosen and, line by line, why not the others. */
+void pick_report(const struct pick *p, struct text *out);
+/* The JSON document of DESIGN chapter 6. `revision` as the user asked;
+ * `path` of the importable folder, NULL for null. */
+void pick_json(const struct pick *p, const char *revision, const char *path,
+	       struct text *out);
+/* What the door raises: one sentence, environment, a line per build. */
+void pick_why(const struct pick *p, const char *revision, struct text *out);
+
+#endif
