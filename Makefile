@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# kernelfs: everything that builds, tests, checks and installs. `make help`.
+
+VERSION := 0.1.0
+MODE ?= release
+out := build/$(MODE)
+
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+# ---- packages ------------------------------------------------------------
+# `make demo`, `make test` and their like install what lacks first; plain
+# `make` only names it.
+
+PACKAGES := fuse3 libcurl libxxhash libcjson libcrypto libelf
+setup_goals := demo test torture bench lint asan tsan help clean
+ifeq ($(filter $(setup_goals),$(MAKECMDGOALS)),)
+missing := $(shell for p in $(PACKAGES); do \
+	pkg-config --exists $$p 2>/dev/null || echo $$p; done)
+ifneq ($(strip $(missing)),)
+$(error missing development packages: $(missing); run tests/setup build)
+endif
+endif
+pkg_cflags = $(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g')
+pkg_libs = $(shell pkg-config --libs $(PACKAGES))
+
+# ---- rooms: a file in a room is in the program ---------------------------
+
+rooms := kernels/base kernels resolver fs fs/cli
+sources := $(foreach r,$(rooms),$(wildcard $(r)/*.c))
+objects := $(patsubst %.c,$(out)/%.o,$(filter-out fs/cli/main.c,$(sources)))
+main_o := $(out)/fs/cli/main.o
+
+# ---- flags ---------------------------------------------------------------
+
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+is_clang := $(findstring clang,$(CC))
+
+warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+	-Wold-style-definition -Wmissing-prototypes -Wmissing-declarations \
+	-Wredundant-decls -Wnested-externs -Wpointer-arith -Wcast-qual \
+	-Wcast-align -Wwrite-strings -Wundef -Wvla -Walloca -Wformat=2 \
+	-Wconversion -Wsign-conversion -Wdouble-promotion -Wfloat-equal \
+	-Wnull-dereference -Wimplicit-fallthrough -Wswitch-enum -Wdate-time \
+	-Wframe-larger-than=32768
+ifeq ($(is_clang),)
+warnings += -Wcast-align=strict -Wduplicated-cond -Wduplicated-branches \
+	-Wlogical-op -Wjump-misses-init -Wtrampolines -Walloc-zero \
+	-Wformat-overflow=2 -Wformat-truncation=1 -Wformat-signedness \
+	-Warith-conversion -Wbad-function-cast
+else
+warnings += -Wcomma -Wassign-enum -Wunreachable-code-aggressive \
+	-Wconditional-uninitialized -Wloop-analysis -Wshift-sign-overflow \
+	-Wmissing-variable-declarations -Wthread-safety -Wextra-semi \
+	-Wno-gnu-statement-expression -Wno-gnu-auto-type
+endif
+ifdef WERROR
+warnings += -Werror
+endif
+
+hardening := -fvisibility=hidden -fno-common -fstack-protector-strong -fPIE \
+	-pthread
+cflags_release := -O2 -g -D_FORTIFY_SOURCE=3 -fstack-clash-protection \
+	-fcf-protection
+cflags_clang := -O1 -g
+cflags_debug := -O0 -g3
+cflags_asan := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=all
+cflags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+ldflags_release := -Wl,-z,relro,-z,now,--as-needed
+ldflags_asan := -fsanitize=address,undefined
+ldflags_tsan := -fsanitize=thread
+
+all_cppflags := -I. -Ikernels -D_GNU_SOURCE -DFUSE_USE_VERSION=314 \
+	-DKERNELFS_VERSION=$(VERSION) -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)
+all_cflags = -std=gnu11 $(warnings) $(hardening) $(cflags_$(MODE)) \
+	$(pkg_cflags) $(CFLAGS)
+all_ldflags := -pie $(ldflags_$(MODE)) $(LDFLAGS)
+quiet := $(if $(V),,@)
+
+# ---- rules ---------------------------------------------------------------
+
+.PHONY: all help demo test torture bench lint asan tsan install uninstall \
+	clean units FORCE
+
+all: build/kernelfs  ## build the program (build/kernelfs)
+
+build/kernelfs: $(out)/kernelfs
+	$(quiet)ln -sf $(MODE)/kernelfs $@
+
+$(out)/kernelfs: $(main_o) $(out)/kernelfs.a
+	$(quiet)$(CC) $(all_ldflags) -pthread -o $@ $^ $(pkg_libs)
+
+$(out)/kernelfs.a: $(objects)
+	$(quiet)rm -f $@ && $(AR) rcs $@ $^
+
+$(out)/%.o: %.c $(out)/flags
+	$(if $(V),,@echo "  CC $<")
+	$(quiet)mkdir -p $(@D)
+	$(quiet)$(CC) $(all_cppflags) $(all_cflags) -MMD -MP -c -o $@ $<
+
+# Changed flags rebuild.
+$(out)/flags: FORCE
+	@mkdir -p $(@D); line='$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags)'; \
+	printf '%s\n' "$$line" | cmp -s - $@ || printf '%s\n' "$$line" >$@
+
+# The door's Python is in the program; .incbin is unknown to -MMD.
+$(out)/fs/door.o: fs/door/stub.py fs/door/core.py
+
+-include $(patsubst %.o,%.d,$(objects) $(main_o))
+
+# ---- units ---------------------------------------------------------------
+
+unit_sources := $(wildcard tests/unit/test_*.c)
+unit_programs := $(patsubst tests/unit/%.c,$(out)/unit/%,$(unit_sources))
+
+units: $(unit_programs)  ## build the unit tests of MODE
+
+$(out)/unit/%: tests/unit/%.c $(out)/kernelfs.a $(out)/flags
+	$(quiet)mkdir -p $(@D)
+	$(if $(V),,@echo "  UNIT $<")
+	$(quiet)$(CC) $(all_cppflags) -Itests/unit $(all_cflags) -MMD -MP -MF $@.d \
+		$(all_ldflags) -o $@ $< $(out)/kernelfs.a $(pkg_libs) -lcmocka
+
+-include $(patsubst %,%.d,$(unit_programs))
+
+clean:  ## remove what was built (not the virtual environment)
+	rm -rf build/release build/debug build/asan build/tsan build/clang \
+		build/kernelfs
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
