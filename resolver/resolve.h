@@ -18,7 +18,6 @@
 #include <stdint.h>
 
 #include "base/memo.h"
-#include "choose.h"
 #include "env.h"
 #include "kernels/ref.h"
 
@@ -45,7 +44,14 @@ void resolve_free(struct resolve *r);
 
 /* Take a waiter back, whatever it waits for: true, it will not be called. */
 bool resolve_cancel(struct resolve *r, struct memo_waiter *w);
-void resolve_drop(struct memo_ref *ref); /* any answer; empty allowed */
+
+/* A counted look at an answer; give it back with resolve_drop(). */
+struct resolve_answer {
+	struct memo *memo;
+	struct memo_ref ref;
+};
+const void *resolve_value(const struct resolve_answer *a);
+void resolve_drop(struct resolve_answer *a); /* empty allowed */
 
 /* ---- questions ---- */
 
@@ -57,54 +63,49 @@ struct resolve_commit {
 	char revision[REF_REV_MAX + 1];
 };
 int resolve_commit(struct resolve *r, const struct ref *ref,
-		   struct memo_waiter *w, struct memo_ref *out,
+		   struct memo_waiter *w, struct resolve_answer *out,
 		   struct err *err);
 
 /* A folder of a commit, alone: value is a struct tree. dir "build" lists
  * the names of builds; absent folders are -ENOENT. */
 int resolve_folder(struct resolve *r, const struct repo_id *repo,
 		   const char *commit, const char *dir,
-		   struct memo_waiter *w, struct memo_ref *out,
+		   struct memo_waiter *w, struct resolve_answer *out,
 		   struct err *err);
 /* All below build/<variant>: value is a struct tree. -EACCES when the
  * publisher is not trusted. */
 int resolve_build(struct resolve *r, const struct repo_id *repo,
 		  const char *commit, const char *variant,
-		  struct memo_waiter *w, struct memo_ref *out,
+		  struct memo_waiter *w, struct resolve_answer *out,
 		  struct err *err);
 
-/* The choice. An answer also when nothing fits or may be used. */
-struct pick {
-	struct ref ref; /* REV_COMMIT */
-	struct env env;
-	char spec[ENV_SPEC_MAX];
-	char package[REF_PART_MAX + 1];
-	struct decisions decisions;
-	const char *variant; /* the chosen one's name, or NULL */
-	bool nested; /* the importable folder is <variant>/<package> */
-	struct tree *tree; /* owned; listing of the chosen build, or NULL */
-	int refused; /* 0, EACCES (publisher), ENODEV (nothing fits) */
-	char why[512]; /* one sentence when refused */
-};
+/* The choice: value is a struct pick, also when nothing fits or may be used. */
 int resolve_pick(struct resolve *r, const struct repo_id *repo,
 		 const char *commit, const struct env *env,
-		 struct memo_waiter *w, struct memo_ref *out,
+		 struct memo_waiter *w, struct resolve_answer *out,
 		 struct err *err);
 
 /* An owner's kernels: value is a struct source_names. -ENOENT: none such. */
 int resolve_kernels(struct resolve *r, const char *owner,
-		    struct memo_waiter *w, struct memo_ref *out,
+		    struct memo_waiter *w, struct resolve_answer *out,
 		    struct err *err);
 
-/* ---- reports of a pick ---- */
+/* The same three for who may wait (verbs, workers). */
+int resolve_commit_blocking(struct resolve *r, const struct ref *ref,
+			    struct resolve_answer *out, struct err *err);
+int resolve_pick_blocking(struct resolve *r, const struct repo_id *repo,
+			  const char *commit, const struct env *env,
+			  struct resolve_answer *out, struct err *err);
+int resolve_kernels_blocking(struct resolve *r, const char *owner,
+			     struct resolve_answer *out, struct err *err);
 
-/* For a person: what was chosen and, line by line, why not the others. */
-void pick_report(const struct pick *p, struct text *out);
-/* The JSON document of DESIGN chapter 6. `revision` as the user asked;
- * `path` of the importable folder, NULL for null. */
-void pick_json(const struct pick *p, const char *revision, const char *path,
-	       struct text *out);
-/* What the door raises: one sentence, environment, a line per build. */
-void pick_why(const struct pick *p, const char *revision, struct text *out);
+/* Every pick and every decided revision known, for reports. */
+struct pick;
+int resolve_each_pick(struct resolve *r,
+		      int (*each)(void *arg, const struct pick *p), void *arg);
+int resolve_each_commit(struct resolve *r,
+			int (*each)(void *arg, const struct ref *ref,
+				    const struct resolve_commit *c),
+			void *arg);
 
 #endif

@@ -17,7 +17,7 @@
 
 /* The pointer, after setting the variable to NULL: ownership leaves here. */
 #define TAKE(p) \
-	({ \
+	__extension__({ \
 		__typeof__(p) taken_ = (p); \
 		(p) = NULL; \
 		taken_; \

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "answers.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "kernels/source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- keys ---- */
+
+int answers_key_read(struct answers_key *k, const void *key, size_t len)
+{
+	if (len >= sizeof(k->s))
+		return -EINVAL;
+	memcpy(k->s, key, len);
+	k->s[len] = '\0';
+	k->len = len;
+	return 0;
+}
+
+int answers_key_set(struct answers_key *k, const struct repo_id *repo,
+		   const char *commit, char sep, const char *rest)
+{
+	int n = snprintf(k->s, sizeof(k->s), "%s/%s@%s%c%s", repo->owner,
+			 repo->name, commit, sep, rest);
+
+	if (n < 0 || (size_t)n >= sizeof(k->s))
+		return -ENAMETOOLONG;
+	k->len = (size_t)n;
+	return 0;
+}
+
+/* Split "owner/repo@commit<sep>rest" again. */
+int answers_key_split(struct answers_key *k, char sep, struct ref *ref,
+		      const char **rest, struct err *err)
+{
+	char *at = strchr(k->s, sep);
+
+	*rest = k->s;
+	if (!at)
+		return err_set(err, EINVAL, "key '%.80s'", k->s);
+	*at = '\0';
+	*rest = at + 1;
+	return ref_parse(ref, k->s, err);
+}
+
+/* ---- names that do not exist are asked for sparingly ---- */
+
+int answers_absent_check(struct resolve *r, const char *what, struct err *err)
+{
+	unsigned next = __atomic_load_n(&r->absent_next, __ATOMIC_RELAXED);
+	int64_t oldest = __atomic_load_n(
+		&r->absent_ms[next % ANSWERS_ABSENT_PER_MINUTE], __ATOMIC_RELAXED);
+
+	if (oldest == 0 || io_now_ms() - oldest >= ANSWERS_ABSENT_MS)
+		return 0;
+	return err_set(err, EIO, "'%s': %d names that do not exist were asked "
+		       "for within a minute; not asking the source for more "
+		       "now", what, ANSWERS_ABSENT_PER_MINUTE);
+}
+
+int answers_absent_note(struct resolve *r, int result, int64_t *keep_ms)
+{
+	unsigned next;
+
+	if (result != -ENOENT)
+		return result;
+	next = __atomic_fetch_add(&r->absent_next, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->absent_ms[next % ANSWERS_ABSENT_PER_MINUTE],
+			 io_now_ms(), __ATOMIC_RELAXED);
+	*keep_ms = ANSWERS_ABSENT_MS;
+	return result;
+}
+
+enum catalog_reach answers_reach(enum memo_stage stage)
+{
+	return stage == MEMO_LOCAL ? CATALOG_DISK : CATALOG_SOURCE;
+}
+
+/* ---- trust ---- */
+
+static bool trusted_by_option(const struct resolve *r,
+			      const struct repo_id *repo)
+{
+	char full[2 * REF_PART_MAX + 2];
+
+	(void)snprintf(full, sizeof(full), "%s/%s", repo->owner, repo->name);
+	for (size_t i = 0; i < r->o.trust_count; i++) {
+		const char *t = r->o.trust[i];
+
+		if (!strcmp(t, "*") || !strcmp(t, repo->owner) ||
+		    !strcmp(t, full))
+			return true;
+	}
+	return false;
+}
+
+static int make_trust(void *ctx, const void *key, size_t len,
+		      enum memo_stage stage, void **value, int64_t *keep_ms,
+		      struct err *err)
+{
+	struct resolve *r = ctx;
+	struct answers_key k;
+	bool yes = false;
+	bool *answer;
+	int n;
+
+	(void)keep_ms;
+	if (answers_key_read(&k, key, len) < 0)
+		return err_set(err, EINVAL, "owner");
+	n = catalog_trusted(r->catalog, k.s, false, answers_reach(stage), &yes,
+			    err);
+	if (n < 0)
+		return n == -EAGAIN ? n :
+				      err_wrap(err, n, "trust of publisher '%s'",
+					       k.s);
+	answer = malloc(sizeof(*answer));
+	if (!answer)
+		return err_errno(err, ENOMEM, "trust");
+	*answer = yes;
+	*value = answer;
+	return 0;
+}
+
+/*
+ * 1, 0 or -errno. From disk (`have` says that all else lies there) an answer
+ * of any age will do: the bytes were taken in under it.
+ */
+int answers_trusted(struct resolve *r, const struct repo_id *repo,
+		      enum memo_stage stage, struct err *err)
+{
+	struct memo_ref ref = { 0 };
+	bool yes = false;
+	int n;
+
+	if (trusted_by_option(r, repo))
+		return 1;
+	if (stage == MEMO_LOCAL) {
+		n = catalog_trusted(r->catalog, repo->owner, true,
+				    CATALOG_DISK, &yes, err);
+		return n < 0 ? n : yes;
+	}
+	n = memo_ask_blocking(r->memo[ANSWERS_TRUST], repo->owner,
+			      strlen(repo->owner), &ref, err);
+	if (n < 0)
+		return n;
+	yes = *(const bool *)ref.value;
+	memo_drop(r->memo[ANSWERS_TRUST], &ref);
+	return yes;
+}
+
+const struct memo_class answers_trust = {
+	.name = "trust",
+	.make = make_trust,
+	.free_value = free,
+	.failure_ms = ANSWERS_FAILURE_MS,
+	.limit = 0,
+};

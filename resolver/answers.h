@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESOLVER_ANSWERS_H
+#define RESOLVER_ANSWERS_H
+
+/*
+ * Seven tables of answers (base/memo.h), keyed by text that was checked when
+ * it was parsed:
+ *
+ *	trust	owner				does the source trust it
+ *	kernels	owner				its repositories
+ *	refs	owner/repo			branches and tags, once per mount
+ *	commit	owner/repo@rev			what the revision is
+ *	folder	owner/repo@commit:dir		a folder alone
+ *	build	owner/repo@commit:variant	all of a build
+ *	pick	owner/repo@commit|spec		the choice
+ *
+ * Each is made first from disk, without waiting, and only then by asking;
+ * a maker that needs another table's answer while asking waits for it in
+ * place (memo_ask_blocking), which cannot dead-lock: the tables form a
+ * ladder, pick > build, folder > trust and commit > refs.
+ */
+
+#include "resolve.h"
+
+#include "base/memo.h"
+#include "kernels/catalog.h"
+#include "kernels/tree.h"
+
+#define ANSWERS_FAILURE_MS 10000
+#define ANSWERS_ABSENT_MS 60000
+/* Requests a minute for names that turn out not to exist (DESIGN 1.1). */
+#define ANSWERS_ABSENT_PER_MINUTE 60
+#define ANSWERS_KEY_MAX (REF_TEXT_MAX + TREE_PATH_MAX + ENV_SPEC_MAX)
+
+enum answers_table {
+	ANSWERS_TRUST,
+	ANSWERS_KERNELS,
+	ANSWERS_REFS,
+	ANSWERS_COMMIT,
+	ANSWERS_FOLDER,
+	ANSWERS_BUILD,
+	ANSWERS_PICK,
+	ANSWERS_COUNT,
+};
+
+struct resolve {
+	struct catalog *catalog; /* borrowed */
+	struct resolve_options o;
+	struct memo *memo[ANSWERS_COUNT]; /* owned */
+	/* __atomic: when names turned out not to exist, a ring */
+	int64_t absent_ms[ANSWERS_ABSENT_PER_MINUTE];
+	unsigned absent_next; /* __atomic */
+};
+
+struct answers_key {
+	char s[ANSWERS_KEY_MAX];
+	size_t len;
+};
+
+int answers_key_read(struct answers_key *k, const void *key, size_t len);
+/* "owner/repo@commit<sep>rest", and split again (k is cut at sep). */
+int answers_key_set(struct answers_key *k, const struct repo_id *repo,
+		    const char *commit, char sep, const char *rest);
+int answers_key_split(struct answers_key *k, char sep, struct ref *ref,
+		      const char **rest, struct err *err);
+
+/* Names that do not exist are asked for sparingly: -EIO when this minute's
+ * share is used up. */
+int answers_absent_check(struct resolve *r, const char *what,
+			 struct err *err);
+/* Count an -ENOENT and keep it for a minute; gives `result` back. */
+int answers_absent_note(struct resolve *r, int result, int64_t *keep_ms);
+
+enum catalog_reach answers_reach(enum memo_stage stage);
+
+/* 1 trusted, 0 not, -errno. */
+int answers_trusted(struct resolve *r, const struct repo_id *repo,
+		    enum memo_stage stage, struct err *err);
+
+/* One class per table, with its maker. */
+extern const struct memo_class answers_trust, answers_kernels, answers_refs,
+	answers_commit, answers_folder, answers_build, answers_pick;
+
+#endif

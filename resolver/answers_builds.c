@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "answers.h"
+
+#include "pick.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "kernels/metadata.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PICKS_MAX 16384
+#define TREES_MAX 16384
+
+/* ---- folders and builds of a commit ---- */
+
+static void free_tree(void *value)
+{
+	tree_unref(value);
+}
+
+static int make_folder(void *ctx, const void *key, size_t len,
+		       enum memo_stage stage, void **value, int64_t *keep_ms,
+		       struct err *err)
+{
+	struct resolve *r = ctx;
+	struct tree *tree = NULL;
+	const char *dir;
+	struct ref ref;
+	struct answers_key k;
+	int n;
+
+	if (answers_key_read(&k, key, len) < 0)
+		return err_set(err, EINVAL, "folder");
+	n = answers_key_split(&k, ':', &ref, &dir, err);
+	if (n < 0)
+		return n;
+	if (stage == MEMO_REMOTE) {
+		n = answers_absent_check(r, k.s, err);
+		if (n < 0)
+			return n;
+	}
+	n = catalog_tree(r->catalog, &ref.repo, ref.rev, dir, false,
+			 answers_reach(stage), &tree, err);
+	if (n < 0)
+		return answers_absent_note(r, n, keep_ms);
+	*value = tree;
+	return 0;
+}
+
+static int make_build(void *ctx, const void *key, size_t len,
+		      enum memo_stage stage, void **value, int64_t *keep_ms,
+		      struct err *err)
+{
+	char dir[sizeof("build/") + REF_TEXT_MAX];
+	struct resolve *r = ctx;
+	struct tree *tree = NULL;
+	const char *variant;
+	struct ref ref;
+	struct answers_key k;
+	int n;
+
+	if (answers_key_read(&k, key, len) < 0)
+		return err_set(err, EINVAL, "build");
+	n = answers_key_split(&k, ':', &ref, &variant, err);
+	if (n < 0)
+		return n;
+	n = answers_trusted(r, &ref.repo, stage, err);
+	if (n < 0)
+		return n;
+	if (n == 0)
+		return err_set(err, EACCES, "'%s': publisher '%s' is not "
+			       "trusted; if you trust it, mount with trust=%s",
+			       k.s, ref.repo.owner, ref.repo.owner);
+	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
+	n = catalog_tree(r->catalog, &ref.repo, ref.rev, dir, true,
+			 answers_reach(stage), &tree, err);
+	if (n < 0) {
+		if (n == -ENOENT)
+			*keep_ms = ANSWERS_ABSENT_MS;
+		return n;
+	}
+	*value = tree;
+	return 0;
+}
+
+/* ---- the choice ---- */
+
+struct picking {
+	struct resolve *r;
+	enum memo_stage stage;
+};
+
+/* A listing from another table when asking, straight from disk when not. */
+static int listed(const struct picking *w, enum answers_table t, const struct pick *p,
+		  const char *rest, struct tree **out, struct err *err)
+{
+	struct memo_ref ref = { 0 };
+	struct answers_key k;
+	int n;
+
+	if (answers_key_set(&k, &p->repo, p->commit, ':', rest) < 0)
+		return err_set(err, ENAMETOOLONG, "'%.80s'", rest);
+	n = memo_ask_blocking(w->r->memo[t], k.s, k.len, &ref, err);
+	if (n < 0)
+		return n;
+	*out = tree_ref(ref.value);
+	memo_drop(w->r->memo[t], &ref);
+	return 0;
+}
+
+static int world_builds(void *ctx, const struct pick *p, struct tree **out,
+			struct err *err)
+{
+	const struct picking *w = ctx;
+	struct tree *root = NULL;
+	struct err why = ERR_INIT;
+	int n;
+
+	if (w->stage == MEMO_LOCAL)
+		return catalog_tree(w->r->catalog, &p->repo, p->commit,
+				    "build", false, CATALOG_DISK, out, err);
+	n = listed(w, ANSWERS_FOLDER, p, "build", out, &why);
+	if (n != -ENOENT) {
+		if (n < 0 && err)
+			*err = why;
+		return n;
+	}
+	/* No build/ is an answer only if the commit itself is there. */
+	n = listed(w, ANSWERS_FOLDER, p, "", &root, err);
+	if (n < 0)
+		return n == -ENOENT ? err_set(err, EIO, "%s",
+					      err_text(&why)) : n;
+	tree_unref(root);
+	return err_set(err, ENOENT, "%s", err_text(&why));
+}
+
+static int world_trusted(void *ctx, const struct pick *p, struct err *err)
+{
+	const struct picking *w = ctx;
+
+	return answers_trusted(w->r, &p->repo, w->stage, err);
+}
+
+static int world_listing(void *ctx, const struct pick *p, const char *variant,
+			 struct tree **out, struct err *err)
+{
+	const struct picking *w = ctx;
+	char dir[sizeof("build/") + REF_TEXT_MAX];
+	int n;
+
+	if (w->stage == MEMO_REMOTE) {
+		n = listed(w, ANSWERS_BUILD, p, variant, out, err);
+		return n == -ENOENT ? err_set(err, EIO, "build '%s' is named "
+					      "but cannot be listed", variant) :
+				      n;
+	}
+	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
+	return catalog_tree(w->r->catalog, &p->repo, p->commit, dir, true,
+			    CATALOG_DISK, out, err);
+}
+
+static int world_metadata(void *ctx, const struct pick *p, const char *variant,
+			  const struct tree *build, struct text *out,
+			  struct err *err)
+{
+	const struct picking *w = ctx;
+	char dir[sizeof("build/") + REF_TEXT_MAX];
+	uint32_t i = tree_find(build, "metadata.json");
+	struct tree_entry e = { .kind = TREE_FOLDER };
+
+	if (i != TREE_NONE)
+		tree_get(build, i, &e);
+	if (e.kind != TREE_FILE)
+		return -ENOENT;
+	if (e.size > METADATA_BYTES_MAX)
+		return err_set(err, EIO, "metadata.json of build '%s' has "
+			       "%llu bytes", variant,
+			       (unsigned long long)e.size);
+	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
+	return catalog_read(w->r->catalog, &p->repo, p->commit, dir, &e,
+			    answers_reach(w->stage), out, err);
+}
+
+static void free_pick(void *value)
+{
+	pick_free(value);
+}
+
+static int make_pick(void *ctx, const void *key, size_t len,
+		     enum memo_stage stage, void **value, int64_t *keep_ms,
+		     struct err *err)
+{
+	struct picking w = { .r = ctx, .stage = stage };
+	const struct pick_world world = {
+		.ctx = &w,
+		.builds = world_builds,
+		.trusted = world_trusted,
+		.listing = world_listing,
+		.metadata = world_metadata,
+	};
+	struct pick *p = NULL;
+	const char *spec;
+	struct ref ref;
+	struct env env;
+	struct answers_key k;
+	int n;
+
+	(void)keep_ms;
+	if (answers_key_read(&k, key, len) < 0)
+		return err_set(err, EINVAL, "environment");
+	n = answers_key_split(&k, '|', &ref, &spec, err);
+	if (n == 0)
+		n = env_parse(&env, spec, err);
+	if (n < 0)
+		return n;
+	n = pick_make(&p, &ref.repo, ref.rev, &env, &world, err);
+	/* A disk that lacks something is no answer, whatever it lacks. */
+	if (n < 0)
+		return stage == MEMO_LOCAL ? -EAGAIN : n;
+	*value = p;
+	return 0;
+}
+
+const struct memo_class answers_folder = {
+	.name = "folder",
+	.make = make_folder,
+	.free_value = free_tree,
+	.failure_ms = ANSWERS_FAILURE_MS,
+	.limit = TREES_MAX,
+};
+
+const struct memo_class answers_build = {
+	.name = "build",
+	.make = make_build,
+	.free_value = free_tree,
+	.failure_ms = ANSWERS_FAILURE_MS,
+	.limit = TREES_MAX,
+};
+
+const struct memo_class answers_pick = {
+	.name = "pick",
+	.make = make_pick,
+	.free_value = free_pick,
+	.failure_ms = ANSWERS_FAILURE_MS,
+	.limit = PICKS_MAX,
+};

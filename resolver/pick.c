@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pick.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "kernels/metadata.h"
+#include "kernels/tree.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pick_free(struct pick *p)
+{
+	if (!p)
+		return;
+	decisions_done(&p->decisions);
+	tree_unref(p->tree);
+	free(p);
+}
+
+static void auto_pick(struct pick **p)
+{
+	pick_free(*p);
+}
+
+static void auto_tree(struct tree **t)
+{
+	tree_unref(*t);
+}
+
+/* The names of the folders in build/, borrowed from the listing. */
+static int folder_names(const struct tree *builds, const char ***out,
+			size_t *count, struct err *err)
+{
+	const char **names = calloc(tree_count(builds) + 1, sizeof(*names));
+	size_t n = 0;
+
+	if (!names)
+		return err_errno(err, ENOMEM, "list the builds");
+	for (uint32_t i = tree_first(builds, TREE_NONE); i != TREE_NONE;
+	     i = tree_next(builds, i)) {
+		struct tree_entry e;
+
+		tree_get(builds, i, &e);
+		if (e.kind == TREE_FOLDER)
+			names[n++] = e.name;
+	}
+	*out = names;
+	*count = n;
+	return 0;
+}
+
+static bool has_file(const struct tree *t, const char *path)
+{
+	uint32_t i = tree_find(t, path);
+	struct tree_entry e;
+
+	if (i == TREE_NONE)
+		return false;
+	tree_get(t, i, &e);
+	return e.kind == TREE_FILE;
+}
+
+/*
+ * Is this accepted build whole and importable? 1 with p's fields set, 0 with
+ * the reason, -errno when the world could not answer.
+ */
+static int judge(struct pick *p, const char *variant,
+		 const struct pick_world *w, char reason[CHOOSE_REASON_MAX],
+		 struct err *err)
+{
+	AUTO(auto_tree) struct tree *tree = NULL;
+	AUTO(auto_text) struct text json = TEXT_INIT(METADATA_BYTES_MAX);
+	char nested[REF_PART_MAX + 16];
+	struct metadata meta = { 0 };
+	struct err why = ERR_INIT;
+	int r;
+
+	r = w->listing(w->ctx, p, variant, &tree, err);
+	if (r < 0)
+		return r;
+	r = w->metadata(w->ctx, p, variant, tree, &json, err);
+	if (r == -ENOENT) {
+		(void)snprintf(reason, CHOOSE_REASON_MAX,
+			       "incomplete upload: no metadata.json");
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	r = metadata_parse(&meta, text_str(&json), json.len, &why);
+	if (r == 0)
+		r = metadata_complete(&meta, tree, &why);
+	p->dirty = r == 0 && meta.dirty;
+	metadata_done(&meta);
+	if (r == -ENOMEM)
+		return err_errno(err, ENOMEM, "read the metadata");
+	if (r < 0) {
+		(void)snprintf(reason, CHOOSE_REASON_MAX, "%s%.200s",
+			       r == -ENOENT ? "incomplete upload: " : "",
+			       err_text(&why));
+		return 0;
+	}
+	(void)snprintf(nested, sizeof(nested), "%s/__init__.py", p->package);
+	p->nested = !has_file(tree, "__init__.py");
+	if (p->nested && !has_file(tree, nested)) {
+		(void)snprintf(reason, CHOOSE_REASON_MAX,
+			       "no __init__.py, neither in the build nor in "
+			       "its folder '%.96s'", p->package);
+		return 0;
+	}
+	p->tree = TAKE(tree);
+	return 1;
+}
+
+/* Take the first accepted build that stands up to a closer look. */
+static int settle(struct pick *p, const struct pick_world *w, struct err *err)
+{
+	while (p->decisions.accepted > 0) {
+		char reason[CHOOSE_REASON_MAX] = "";
+		int r = judge(p, p->decisions.items[0].name, w, reason, err);
+
+		if (r < 0)
+			return r;
+		if (r == 1) {
+			p->variant = p->decisions.items[0].name;
+			return 0;
+		}
+		decisions_refuse(&p->decisions, 0, reason);
+	}
+	p->refused = ERR_NO_BUILD;
+	(void)snprintf(p->why, sizeof(p->why), "%s",
+		       p->decisions.count ?
+			       "no build fits this environment" :
+			       "this revision has no builds");
+	return 0;
+}
+
+static int choose_among(struct pick *p, const struct pick_world *w,
+			struct err *err)
+{
+	AUTO(auto_tree) struct tree *builds = NULL;
+	AUTO(auto_free) const char **names = NULL;
+	size_t count = 0;
+	int r;
+
+	r = w->builds(w->ctx, p, &builds, err);
+	if (r == -ENOENT)
+		return 0; /* an existing commit without build/ */
+	if (r < 0)
+		return r;
+	r = folder_names(builds, &names, &count, err);
+	if (r < 0)
+		return r;
+	return choose(&p->decisions, names, count, &p->env, err);
+}
+
+int pick_make(struct pick **out, const struct repo_id *repo,
+	      const char *commit, const struct env *env,
+	      const struct pick_world *world, struct err *err)
+{
+	AUTO(auto_pick) struct pick *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return err_errno(err, ENOMEM, "choose a build");
+	p->repo = *repo;
+	p->env = *env;
+	(void)text_copy(p->commit, sizeof(p->commit), commit);
+	env_print(env, p->spec);
+	repo_package(repo, p->package);
+	r = choose_among(p, world, err);
+	if (r < 0)
+		return r;
+	r = world->trusted(world->ctx, p, err);
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		p->refused = ERR_REFUSED;
+		(void)snprintf(p->why, sizeof(p->why),
+			       "publisher '%s' is not trusted: the Hub does "
+			       "not mark it as a trusted kernel publisher; if "
+			       "you trust it, mount with trust=%s or "
+			       "trust=%s/%s", repo->owner, repo->owner,
+			       repo->owner, repo->name);
+	} else {
+		r = settle(p, world, err);
+		if (r < 0)
+			return r;
+	}
+	*out = TAKE(p);
+	return 0;
+}
