@@ -18,29 +18,32 @@ enum lock_rank {
 	LOCK_PARK = 18, /* fs/park: requests that wait */
 	LOCK_MEMO = 20, /* base/memo: values known and being made */
 	LOCK_FETCH = 30, /* kernels/fetch: blobs in flight */
+	LOCK_CATALOG = 33, /* kernels/catalog: publishers being asked for */
 	LOCK_HTTP = 35, /* kernels/http: hosts, pauses, counts, token */
 	LOCK_STORE = 40, /* kernels/store: counts */
 	LOCK_POOL = 50, /* base/pool: the queues */
 	LOCK_LOG = 60, /* base/log: the sink */
 };
 
-struct __attribute__((capability("mutex"))) lock {
-	pthread_mutex_t mutex;
-	enum lock_rank rank;
-};
-
 /* gcc knows none of clang's thread-safety attributes. */
 #if defined(__clang__)
+#define LOCK_CAPABILITY __attribute__((capability("mutex")))
 #define LOCK_ACQUIRES(l) __attribute__((acquire_capability(l)))
 #define LOCK_RELEASES(l) __attribute__((release_capability(l)))
 #define LOCK_REQUIRES(l) __attribute__((requires_capability(l)))
 #define LOCK_UNCHECKED __attribute__((no_thread_safety_analysis))
 #else
+#define LOCK_CAPABILITY
 #define LOCK_ACQUIRES(l)
 #define LOCK_RELEASES(l)
 #define LOCK_REQUIRES(l)
 #define LOCK_UNCHECKED
 #endif
+
+struct LOCK_CAPABILITY lock {
+	pthread_mutex_t mutex;
+	enum lock_rank rank;
+};
 
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_done(struct lock *l);
