@@ -74,7 +74,7 @@ ldflags_release := -Wl,-z,relro,-z,now,--as-needed
 ldflags_asan := -fsanitize=address,undefined
 ldflags_tsan := -fsanitize=thread
 
-all_cppflags := -I. -Ikernels -D_GNU_SOURCE -DFUSE_USE_VERSION=314 \
+all_cppflags := -iquote . -iquote kernels -D_GNU_SOURCE -DFUSE_USE_VERSION=314 \
 	-DKERNELFS_VERSION=$(VERSION) -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)
 all_cflags = -std=gnu11 $(warnings) $(hardening) $(cflags_$(MODE)) \
 	$(pkg_cflags) $(CFLAGS)
