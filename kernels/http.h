@@ -7,13 +7,14 @@
  * only holder of the token, which is never logged and never sent to a host
  * other than the endpoint's.
  *
- * One easy handle per thread that asks (connections are kept and reused;
- * HTTP/2 where offered), DNS and TLS sessions shared. Redirects are followed
+ * One handle per call at work, lent from a pool (connections are kept and
+ * reused; HTTP/2 where offered), DNS and TLS sessions shared. Redirects are followed
  * here, at most HTTP_HOPS: authorization is dropped when scheme, host or port
  * change; from https only to https. Retries are bounded; a host that said
  * "later" (429, 503 with RateLimit or Retry-After) pauses *all* requests to
  * that host. Deadlines: to connect, without a byte (stall), and for the
- * whole call, retries and pauses included.
+ * whole call, retries and pauses included; http_get(), which may carry a
+ * large file, counts the last one from the last bytes that reached its sink.
  */
 
 #include <stdbool.h>
@@ -69,7 +70,7 @@ struct http_response {
 	bool html; /* content type says text/html */
 	char error_code[64]; /* X-Error-Code, "" when absent */
 	char error_message[256]; /* X-Error-Message, printable */
-	char next[2048]; /* Link: <…>; rel="next", "" when absent */
+	char next[2048]; /* Link: <…>; rel="next", absolute; "" when absent */
 	bool token_sent; /* an authorization header went to the first host */
 };
 
@@ -86,7 +87,12 @@ int http_get(struct http *h, const struct http_request *req,
 int http_get_text(struct http *h, struct http_request *req, struct text *out,
 		  struct http_response *resp, struct err *err);
 
-/* {"refs": n, "tree": n, …, "bytes": n} appended as a JSON object. */
+/* Same scheme, host and port? false when one of them is no such URL. */
+bool http_same_origin(const char *a, const char *b);
+
+/* {"refs": n, "tree": n, …, "bytes": n} appended as a JSON object: requests
+ * by label, retries included; a redirected one counts once more, as "redirect"
+ * on the same origin and as "cdn" on another. Bytes: of good bodies. */
 void http_report(struct http *h, struct text *out);
 /* Is a token at hand? (reads the file again when it changed) */
 bool http_has_token(struct http *h);

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "http_curl.h"
+#include "http_hop.h"
+#include "token.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECTIONS_KEPT 8 /* per handle: the endpoint and its CDNs */
+
+int http_start(struct err *err)
+{
+	CURLcode c = curl_global_init(CURL_GLOBAL_DEFAULT);
+
+	if (c)
+		return err_set(err, EIO, "libcurl: %s", curl_easy_strerror(c));
+	return 0;
+}
+
+void http_stop(void)
+{
+	curl_global_cleanup();
+}
+
+/* ---- life ---- */
+
+static void share_take(CURL *easy, curl_lock_data what, curl_lock_access how,
+		       void *arg)
+{
+	struct share *s = arg;
+
+	(void)easy;
+	(void)how;
+	(void)pthread_mutex_lock(&s->mutexes[(unsigned)what % HTTP_SHARES]);
+}
+
+static void share_drop(CURL *easy, curl_lock_data what, void *arg)
+{
+	struct share *s = arg;
+
+	(void)easy;
+	(void)pthread_mutex_unlock(&s->mutexes[(unsigned)what % HTTP_SHARES]);
+}
+
+static void share_free(struct share *s)
+{
+	if (!s)
+		return;
+	(void)curl_share_cleanup(s->curl);
+	for (size_t i = 0; i < HTTP_SHARES; i++)
+		(void)pthread_mutex_destroy(&s->mutexes[i]);
+	free(s);
+}
+
+static struct share *share_new(void)
+{
+	struct share *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	for (size_t i = 0; i < HTTP_SHARES; i++)
+		(void)pthread_mutex_init(&s->mutexes[i], NULL);
+	s->curl = curl_share_init();
+	if (!s->curl ||
+	    curl_share_setopt(s->curl, CURLSHOPT_LOCKFUNC, share_take) ||
+	    curl_share_setopt(s->curl, CURLSHOPT_UNLOCKFUNC, share_drop) ||
+	    curl_share_setopt(s->curl, CURLSHOPT_USERDATA, s) ||
+	    curl_share_setopt(s->curl, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
+	    curl_share_setopt(s->curl, CURLSHOPT_SHARE,
+			      CURL_LOCK_DATA_SSL_SESSION)) {
+		share_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+int http_new(struct http **out, const struct http_options *o, struct err *err)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return err_errno(err, ENOMEM, "http");
+	lock_init(&h->mu, LOCK_HTTP);
+	h->options = *o;
+	h->options.token_file = NULL;
+	h->user_agent = text_dup(o->user_agent, strlen(o->user_agent));
+	h->share = share_new();
+	r = token_new(&h->token, o->token_file, err);
+	if (!r)
+		r = hosts_new(&h->hosts, err);
+	if (!r && (!h->user_agent || !h->share))
+		r = err_errno(err, ENOMEM, "http");
+	if (r < 0) {
+		http_free(h);
+		return r;
+	}
+	h->options.user_agent = h->user_agent;
+	*out = h;
+	return 0;
+}
+
+static void handle_free(struct handle *t)
+{
+	curl_easy_cleanup(t->easy);
+	(void)curl_multi_cleanup(t->multi);
+	free(t);
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	while (h->handles) {
+		struct handle *t = h->handles;
+
+		h->handles = t->next;
+		handle_free(t);
+	}
+	hosts_free(h->hosts);
+	token_free(h->token);
+	share_free(h->share);
+	lock_done(&h->mu);
+	free(h->user_agent);
+	free(h);
+}
+
+void http_cancel_all(struct http *h)
+{
+	hosts_stop(h->hosts);
+	lock_take(&h->mu);
+	for (struct handle *t = h->handles; t; t = t->next)
+		(void)curl_multi_wakeup(t->multi);
+	lock_drop(&h->mu);
+}
+
+/* ---- URLs ---- */
+
+static char *url_part(CURLU *u, CURLUPart part, unsigned flags)
+{
+	char *s = NULL;
+
+	if (curl_url_get(u, part, &s, flags))
+		return NULL;
+	return s;
+}
+
+static void auto_url(CURLU **u)
+{
+	curl_url_cleanup(*u);
+}
+
+static void auto_curl(char **s)
+{
+	curl_free(*s);
+}
+
+static int take_apart(struct http_url *out, CURLU *u)
+{
+	AUTO(auto_curl) char *scheme = url_part(u, CURLUPART_SCHEME, 0);
+	AUTO(auto_curl) char *host = url_part(u, CURLUPART_HOST, 0);
+	AUTO(auto_curl) char *port =
+		url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+	AUTO(auto_curl) char *path = url_part(u, CURLUPART_PATH, 0);
+	AUTO(auto_curl) char *user = url_part(u, CURLUPART_USER, 0);
+	int n;
+
+	if (!scheme || !host || !*host || !port || !path || user)
+		return -EINVAL;
+	out->https = strcmp(scheme, "https") == 0;
+	if (!out->https && strcmp(scheme, "http") != 0)
+		return -EINVAL;
+	for (char *p = host; *p; p++)
+		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+	n = snprintf(out->host, sizeof(out->host), "%s:%s", host, port);
+	if (n < 0 || (size_t)n >= sizeof(out->host))
+		return -EINVAL;
+	n = snprintf(out->shown, sizeof(out->shown), "%s://%s%s", scheme,
+		     strcmp(port, out->https ? "443" : "80") == 0 ? host :
+								    out->host,
+		     path);
+	return n < 0 ? -EINVAL : 0;
+}
+
+int http_url_parse(struct http_url *out, const char *url, struct err *err)
+{
+	AUTO(auto_url) CURLU *u = NULL;
+	struct http_url parts;
+
+	memset(&parts, 0, sizeof(parts));
+	if (strlen(url) > HTTP_URL_MAX)
+		return err_set(err, EINVAL, "the URL is too long");
+	u = curl_url();
+	if (!u)
+		return err_errno(err, ENOMEM, "URL");
+	if (curl_url_set(u, CURLUPART_URL, url, 0) || take_apart(&parts, u) < 0)
+		return err_set(err, EINVAL,
+			       "not an http or https URL with a host and "
+			       "without a user");
+	*out = parts;
+	return 0;
+}
+
+char *http_url_join(const char *base, const char *rel)
+{
+	AUTO(auto_url) CURLU *u = curl_url();
+	AUTO(auto_curl) char *joined = NULL;
+
+	if (!u || strlen(rel) > HTTP_URL_MAX ||
+	    curl_url_set(u, CURLUPART_URL, base, 0) ||
+	    curl_url_set(u, CURLUPART_URL, rel, 0) ||
+	    curl_url_get(u, CURLUPART_URL, &joined, 0))
+		return NULL;
+	return text_dup(joined, strlen(joined));
+}
+
+bool http_same_origin(const char *a, const char *b)
+{
+	struct http_url ua;
+	struct http_url ub;
+
+	return http_url_parse(&ua, a, NULL) == 0 &&
+	       http_url_parse(&ub, b, NULL) == 0 && ua.https == ub.https &&
+	       strcmp(ua.host, ub.host) == 0;
+}
+
+/* ---- handles ---- */
+
+static struct handle *handle_new(void)
+{
+	struct handle *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->easy = curl_easy_init();
+	t->multi = curl_multi_init();
+	if (!t->easy || !t->multi ||
+	    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
+			      (long)CONNECTIONS_KEPT)) {
+		handle_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+struct handle *http_borrow(struct http *h)
+{
+	struct handle *best = NULL;
+
+	lock_take(&h->mu);
+	for (struct handle *t = h->handles; t; t = t->next)
+		if (!t->lent && (!best || t->used > best->used))
+			best = t;
+	if (best)
+		best->lent = true;
+	lock_drop(&h->mu);
+	if (best)
+		return best;
+	best = handle_new();
+	if (!best)
+		return NULL;
+	best->lent = true;
+	lock_take(&h->mu);
+	best->next = h->handles;
+	h->handles = best;
+	lock_drop(&h->mu);
+	return best;
+}
+
+void http_return(struct http *h, struct handle *t)
+{
+	lock_take(&h->mu);
+	t->lent = false;
+	t->used = ++h->lent_count;
+	lock_drop(&h->mu);
+}

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "http_hop.h"
+#include "token.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* The body of an error page is read to keep the connection, up to here. */
+#define SKIP_MAX (1u << 20)
+/* A try that brought so much counts as a new beginning. */
+#define PROGRESS_BYTES (64u << 10)
+#define BACKOFF_MS 500
+#define BACKOFF_DOUBLINGS 3
+
+/* One call of http_get, through all its hops and tries. */
+struct call {
+	struct http_hop hop; /* first: body() gets it */
+	struct http *h;
+	const struct http_request *req;
+	struct http_response *resp;
+	struct err why;
+	struct http_url first; /* of the request */
+	struct http_url here; /* of this hop */
+	bool stream; /* may go on in the middle; progress moves the deadline */
+	bool foreign; /* this try has left the first origin */
+	bool begun; /* in this hop, the sink's begin() was called */
+	bool whole; /* ask for no range any more */
+	int refused; /* 0, or the -errno that ends the call */
+	unsigned failures;
+	unsigned patience; /* how many failures of this kind are too few */
+	uint64_t at; /* where the sink stands */
+	uint64_t got; /* bytes of good body in this try */
+	uint64_t skipped; /* bytes of bad body in this hop */
+	int64_t hint_ms; /* the host's wish; -1 */
+	char token[TOKEN_MAX + 1];
+};
+
+/* ---- counting ---- */
+
+static void count_request(struct http *h, const char *label)
+{
+	struct http_count *c = NULL;
+
+	lock_take(&h->mu);
+	for (size_t i = 0; i < h->count_n && !c; i++)
+		if (strcmp(h->counts[i].label, label) == 0)
+			c = &h->counts[i];
+	if (!c && h->count_n < HTTP_LABELS_MAX) {
+		c = &h->counts[h->count_n++];
+		(void)text_copy(c->label, sizeof(c->label), label);
+	}
+	if (c)
+		c->requests++;
+	lock_drop(&h->mu);
+}
+
+void http_report(struct http *h, struct text *out)
+{
+	struct http_count counts[HTTP_LABELS_MAX];
+	uint64_t bytes;
+	size_t n;
+
+	lock_take(&h->mu);
+	n = h->count_n;
+	memcpy(counts, h->counts, sizeof(counts));
+	bytes = h->bytes;
+	lock_drop(&h->mu);
+	text_add_char(out, '{');
+	for (size_t i = 0; i < n; i++) {
+		text_add_json(out, counts[i].label);
+		text_printf(out, ": %" PRIu64 ", ", counts[i].requests);
+	}
+	text_printf(out, "\"bytes\": %" PRIu64 "}", bytes);
+}
+
+bool http_has_token(struct http *h)
+{
+	char token[TOKEN_MAX + 1];
+	bool has = token_get(h->token, token);
+
+	explicit_bzero(token, sizeof(token));
+	return has;
+}
+
+/* ---- the body ---- */
+
+static bool is_good(long status)
+{
+	return status >= 200 && status < 300;
+}
+
+static void tell_head(struct call *c)
+{
+	struct http_response *resp = c->resp;
+	const struct head *head = &c->hop.head;
+
+	resp->status = c->hop.status;
+	resp->html = head->html;
+	memcpy(resp->error_code, head->error_code, sizeof(resp->error_code));
+	memcpy(resp->error_message, head->error_message,
+	       sizeof(resp->error_message));
+}
+
+static int too_large(struct call *c)
+{
+	return err_set(&c->why, EFBIG,
+		       "%s: the answer is larger than %" PRIu64 " bytes",
+		       c->here.shown, c->req->limit);
+}
+
+/* The sink hears where the bytes start. */
+static int begin(struct call *c)
+{
+	const struct head *head = &c->hop.head;
+	uint64_t from = 0;
+
+	if (c->hop.status == 206) {
+		from = c->hop.from;
+		if (!from || !head->ranged || head->range_start != from)
+			return err_set(&c->why, EIO,
+				       "%s: the server answered with another "
+				       "part than was asked for",
+				       c->here.shown);
+	}
+	if (from > c->req->limit ||
+	    (c->hop.length > 0 &&
+	     (uint64_t)c->hop.length > c->req->limit - from))
+		return too_large(c);
+	tell_head(c);
+	c->at = from;
+	c->begun = true;
+	return c->req->sink->begin(c->req->sink, from, &c->why);
+}
+
+static int take(struct call *c, const void *p, size_t n)
+{
+	int64_t now = io_now_ms();
+	int r;
+
+	if (!c->begun) {
+		r = begin(c);
+		if (r < 0)
+			return r;
+	}
+	if (n > c->req->limit - c->at)
+		return too_large(c);
+	r = c->req->sink->write(c->req->sink, p, n, &c->why);
+	if (r < 0)
+		return r;
+	c->at += n;
+	c->got += n;
+	if (c->stream)
+		c->hop.deadline_ms = now + c->h->options.deadline_ms;
+	if (c->req->progress_ms)
+		__atomic_store_n(c->req->progress_ms, now, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int on_body(struct http_hop *hop, const void *p, size_t n)
+{
+	struct call *c = (struct call *)hop;
+
+	if (is_good(hop->status)) {
+		c->refused = take(c, p, n);
+		return c->refused;
+	}
+	c->skipped += n;
+	return c->skipped > SKIP_MAX ? -EMSGSIZE : 0;
+}
+
+/* ---- one try ---- */
+
+static int64_t backoff_ms(unsigned failures)
+{
+	int64_t base = BACKOFF_MS;
+	uint16_t random = 0;
+
+	/* Without randomness: the middle. */
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = UINT16_MAX / 2;
+	base <<= failures < BACKOFF_DOUBLINGS ? failures : BACKOFF_DOUBLINGS;
+	return base * 3 / 4 + base * random / (2 * UINT16_MAX);
+}
+
+static bool may_pass(long status)
+{
+	return status == 408 || status == 429 || status == 500 ||
+	       status == 502 || status == 503 || status == 504;
+}
+
+/* Try again, at most `patience` times. */
+static int again(struct call *c, unsigned patience)
+{
+	c->patience = patience;
+	return -EAGAIN;
+}
+
+static void pause_host(struct call *c)
+{
+	int64_t wait_s = head_wait_s(&c->hop.head);
+
+	c->hint_ms = wait_s < 0 ? backoff_ms(c->failures) : wait_s * 1000;
+	hosts_pause(c->h->hosts, c->here.host, io_now_ms() + c->hint_ms);
+}
+
+/* The final hop's status is no 2xx. */
+static int judge_status(struct call *c)
+{
+	const struct head *head = &c->hop.head;
+	long status = c->hop.status;
+	int code = EIO;
+
+	if (status == 404 || status == 410)
+		code = ENOENT;
+	else if (status == 401 || status == 403)
+		code = EACCES;
+	/* What a CDN refuses is there all the same: the link was too old. */
+	if (c->foreign)
+		code = EIO;
+	(void)err_set(&c->why, code, "%s: the server answered %ld%s%s%s%s",
+		      c->here.shown, status, *head->error_code ? " " : "",
+		      head->error_code, *head->error_message ? ": " : "",
+		      head->error_message);
+	if (status == 429 || status == 503)
+		pause_host(c);
+	if (status == 416 && c->hop.from) {
+		c->whole = true;
+		return again(c, 1);
+	}
+	if (may_pass(status))
+		return again(c, HTTP_RETRIES);
+	return c->foreign ? again(c, 1) : -code;
+}
+
+/* One exchange, with its place in the call. */
+static int exchange(struct call *c, const char *url, bool first)
+{
+	int r;
+
+	c->begun = false;
+	c->skipped = 0;
+	c->hop.url = url;
+	c->hop.body = on_body;
+	c->hop.cancelled = c->req->cancelled;
+	c->hop.from = c->whole ? 0 : c->at;
+	c->hop.token = NULL;
+	if (c->req->authorize && !c->foreign &&
+	    token_get(c->h->token, c->token))
+		c->hop.token = c->token;
+	if (first)
+		c->resp->token_sent = c->hop.token != NULL;
+	count_request(c->h, first      ? c->req->endpoint :
+			    c->foreign ? "cdn" :
+					 "redirect");
+	r = http_hop(c->h, &c->hop, &c->why);
+	explicit_bzero(c->token, sizeof(c->token));
+	if (c->refused)
+		return c->refused;
+	if (r == -EMSGSIZE)
+		r = 0;
+	if (r < 0)
+		(void)err_wrap(&c->why, r, "%s", c->here.shown);
+	else
+		tell_head(c);
+	if (r == -EHOSTUNREACH)
+		return again(c, 1);
+	return r == -EAGAIN ? again(c, HTTP_RETRIES) : r;
+}
+
+/* Where a redirect leads: checked, and whether it leaves the origin. */
+static int follow(struct call *c)
+{
+	struct http_url to;
+	struct err bad = ERR_INIT;
+
+	if (!c->hop.location)
+		return err_set(&c->why, EIO,
+			       "%s: the server answered %ld and named no place",
+			       c->here.shown, c->hop.status);
+	if (http_url_parse(&to, c->hop.location, &bad) < 0)
+		return err_set(&c->why, EIO, "%s: redirected to a place that "
+			       "is %s", c->here.shown, err_text(&bad));
+	if (c->here.https && !to.https)
+		return err_set(&c->why, EIO,
+			       "%s: redirected from https to http, which is "
+			       "refused", c->here.shown);
+	/* Dropped for good: a later hop back home is not asked for by us. */
+	if (to.https != c->first.https || strcmp(to.host, c->first.host) != 0)
+		c->foreign = true;
+	c->here = to;
+	return hosts_wait(c->h->hosts, to.host, 0, c->hop.deadline_ms,
+			  c->req->cancelled, &c->why);
+}
+
+/* The link to the next page, seen from where it was found. */
+static int find_next(struct call *c, const char *url)
+{
+	char *next;
+	int r;
+
+	if (!c->hop.head.next[0])
+		return 0;
+	next = http_url_join(url, c->hop.head.next);
+	r = next ? text_copy(c->resp->next, sizeof(c->resp->next), next) :
+		   -EINVAL;
+	free(next);
+	if (r < 0)
+		return err_set(&c->why, EIO,
+			       "%s: the link to the next page is no URL",
+			       c->here.shown);
+	return 0;
+}
+
+static bool is_redirect(long status)
+{
+	return status == 301 || status == 302 || status == 303 ||
+	       status == 307 || status == 308;
+}
+
+static int end_try(struct call *c, const char *url)
+{
+	if (!is_good(c->hop.status))
+		return judge_status(c);
+	if (!c->begun) {
+		c->refused = begin(c);
+		if (c->refused)
+			return c->refused;
+	}
+	c->refused = find_next(c, url);
+	return c->refused;
+}
+
+/* From the first URL on: a signed link that a redirect gave may be old. */
+static int try_once(struct call *c)
+{
+	char *url = NULL; /* owned */
+	int r = 0;
+
+	c->here = c->first;
+	c->foreign = false;
+	c->got = 0;
+	c->hint_ms = -1;
+	for (unsigned hop = 0; !r; hop++) {
+		const char *at = url ? url : c->req->url;
+
+		r = exchange(c, at, hop == 0);
+		if (r < 0 || !is_redirect(c->hop.status)) {
+			r = r < 0 ? r : end_try(c, at);
+			break;
+		}
+		if (hop == HTTP_HOPS)
+			r = err_set(&c->why, EIO, "%s: more than %d redirects",
+				    c->here.shown, HTTP_HOPS);
+		else
+			r = follow(c);
+		free(url);
+		url = c->hop.location;
+		c->hop.location = NULL;
+	}
+	http_hop_done(&c->hop);
+	free(url);
+	lock_take(&c->h->mu);
+	c->h->bytes += c->got;
+	lock_drop(&c->h->mu);
+	return r;
+}
+
+/* ---- all tries ---- */
+
+/* Wait for the time of the next try, if there is one. */
+static int before_try(struct call *c, int64_t not_before_ms)
+{
+	const struct err last = c->why;
+	struct err why = ERR_INIT;
+	int r = hosts_wait(c->h->hosts, c->first.host, not_before_ms,
+			   c->hop.deadline_ms, c->req->cancelled, &why);
+
+	if (r == -ETIMEDOUT && c->failures)
+		return err_set(&c->why, ETIMEDOUT, "%s; the last try: %s",
+			       err_text(&why), err_text(&last));
+	if (r < 0)
+		return err_set(&c->why, -r, "%s: %s", c->first.shown,
+			       err_text(&why));
+	return 0;
+}
+
+static int give_up(struct call *c)
+{
+	const struct err last = c->why;
+
+	return err_set(&c->why, EIO, "%s (%u tries)", err_text(&last),
+		       c->failures);
+}
+
+static int try_all(struct call *c)
+{
+	int64_t not_before_ms = 0;
+
+	for (;;) {
+		int r = before_try(c, not_before_ms);
+
+		if (r < 0)
+			return r;
+		r = try_once(c);
+		if (c->refused || r != -EAGAIN)
+			return r;
+		/* In memory, pieces of two answers do not make one. */
+		if (!c->stream)
+			c->at = c->req->from;
+		if (c->stream && c->got >= PROGRESS_BYTES)
+			c->failures = 0;
+		if (++c->failures > c->patience)
+			return give_up(c);
+		if (c->hint_ms < 0)
+			c->hint_ms = backoff_ms(c->failures - 1);
+		not_before_ms = io_now_ms() + c->hint_ms;
+	}
+}
+
+static int get(struct http *h, const struct http_request *req, bool stream,
+	       struct http_response *resp, struct err *err)
+{
+	struct http_response unused;
+	struct call c = { .hop = { .location = NULL },
+			  .h = h,
+			  .req = req,
+			  .resp = resp ? resp : &unused,
+			  .stream = stream,
+			  .at = req->from,
+			  .why = ERR_INIT };
+	int r;
+
+	memset(c.resp, 0, sizeof(*c.resp));
+	r = http_url_parse(&c.first, req->url, &c.why);
+	if (!r) {
+		c.hop.deadline_ms = io_now_ms() + h->options.deadline_ms;
+		r = try_all(&c);
+	}
+	if (r < 0)
+		return err_set(err, -r, "%s", err_text(&c.why));
+	return 0;
+}
+
+int http_get(struct http *h, const struct http_request *req,
+	     struct http_response *resp, struct err *err)
+{
+	return get(h, req, true, resp, err);
+}
+
+/* ---- into memory ---- */
+
+struct text_sink {
+	struct http_sink sink; /* first */
+	struct text *out;
+	size_t start; /* what was in it before */
+};
+
+static int text_begin(struct http_sink *s, uint64_t from, struct err *err)
+{
+	struct text_sink *t = (struct text_sink *)s;
+
+	(void)from;
+	(void)err;
+	t->out->len = t->start;
+	if (t->out->s)
+		t->out->s[t->start] = '\0';
+	return 0;
+}
+
+static int text_write(struct http_sink *s, const void *p, size_t n,
+		      struct err *err)
+{
+	struct text_sink *t = (struct text_sink *)s;
+
+	text_add_bytes(t->out, p, n);
+	if (text_failed(t->out))
+		return err_errno(err, -text_failed(t->out), "an answer");
+	return 0;
+}
+
+int http_get_text(struct http *h, struct http_request *req, struct text *out,
+		  struct http_response *resp, struct err *err)
+{
+	struct text_sink t = {
+		.sink = { .begin = text_begin, .write = text_write },
+		.out = out,
+		.start = out->len,
+	};
+	int r;
+
+	req->sink = &t.sink;
+	req->from = 0;
+	req->limit = out->limit - out->len;
+	r = get(h, req, false, resp, err);
+	req->sink = NULL;
+	return r;
+}

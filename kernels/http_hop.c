@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http_hop.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "http_curl.h"
+#include "token.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A flag in the caller's memory wakes nobody: so often it is looked at. */
+#define LOOK_MS 100
+#define BUFFER_BYTES (128l << 10)
+
+struct exchange {
+	struct http_hop *hop;
+	struct handle *handle; /* lent */
+	struct curl_slist *lines; /* owned; holds the token: wiped */
+	bool connected;
+	bool in_body;
+	int64_t heard_ms; /* when something came from the host */
+	int stopped; /* 0, or why a callback ended it */
+};
+
+static size_t on_header(char *p, size_t one, size_t n, void *arg)
+{
+	struct exchange *x = arg;
+	struct head *head = &x->hop->head;
+
+	(void)one;
+	x->heard_ms = io_now_ms();
+	/* Trailers say nothing that we want. */
+	if (x->in_body)
+		return n;
+	if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
+		size_t bytes = head->bytes;
+
+		head_reset(head);
+		head->bytes = bytes;
+	}
+	x->stopped = head_line(head, p, n, io_wall_s());
+	return x->stopped ? CURL_WRITEFUNC_ERROR : n;
+}
+
+static size_t on_body(char *p, size_t one, size_t n, void *arg)
+{
+	struct exchange *x = arg;
+	curl_off_t length = -1;
+
+	(void)one;
+	x->heard_ms = io_now_ms();
+	if (!x->in_body) {
+		x->in_body = true;
+		(void)curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
+					&x->hop->status);
+		(void)curl_easy_getinfo(x->handle->easy,
+					CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+					&length);
+		x->hop->length = length;
+	}
+	x->stopped = x->hop->body(x->hop, p, n);
+	return x->stopped ? CURL_WRITEFUNC_ERROR : n;
+}
+
+static int on_connected(void *arg, char *host, char *own, int port, int own_port)
+{
+	struct exchange *x = arg;
+
+	(void)host;
+	(void)own;
+	(void)port;
+	(void)own_port;
+	x->connected = true;
+	x->heard_ms = io_now_ms();
+	return CURL_PREREQFUNC_OK;
+}
+
+static int add_line(struct exchange *x, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(x->lines, line);
+
+	if (!more)
+		return -ENOMEM;
+	x->lines = more;
+	return 0;
+}
+
+static int add_lines(struct exchange *x)
+{
+	char line[TOKEN_MAX + 32];
+	int r = add_line(x, "Accept-Encoding: identity");
+
+	if (!r && x->hop->token) {
+		(void)snprintf(line, sizeof(line), "Authorization: Bearer %s",
+			       x->hop->token);
+		r = add_line(x, line);
+		explicit_bzero(line, sizeof(line));
+	}
+	return r;
+}
+
+static void wipe_lines(struct exchange *x)
+{
+	for (struct curl_slist *l = x->lines; l; l = l->next)
+		explicit_bzero(l->data, strlen(l->data));
+	curl_slist_free_all(x->lines);
+	x->lines = NULL;
+}
+
+/* How it speaks: the same for every exchange. */
+static int set_manners(struct http *h, CURL *e)
+{
+	const char *ca_file = getenv("SSL_CERT_FILE");
+	const char *ca_dir = getenv("SSL_CERT_DIR");
+	int bad = 0;
+
+	curl_easy_reset(e);
+	bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_SHARE, h->share->curl) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_USERAGENT, h->user_agent) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER_BYTES) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+				(long)h->options.connect_timeout_ms) != 0;
+	/* A proxy's own head is not the host's. */
+	bad |= curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) != 0;
+	/* Who cancels does not wait for a name server that is silent. */
+	bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) != 0;
+	if (ca_file && *ca_file)
+		bad |= curl_easy_setopt(e, CURLOPT_CAINFO, ca_file) != 0;
+	if (ca_dir && *ca_dir)
+		bad |= curl_easy_setopt(e, CURLOPT_CAPATH, ca_dir) != 0;
+	/* Not in every build of curl; without it, HTTP/1.1 is spoken. */
+	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
+			       (long)CURL_HTTP_VERSION_2TLS);
+	return bad ? -EIO : 0;
+}
+
+static int set_request(struct http *h, struct exchange *x)
+{
+	CURL *e = x->handle->easy;
+	char range[32];
+	int bad = set_manners(h, e) < 0;
+
+	if (add_lines(x) < 0)
+		return -ENOMEM;
+	x->handle->why[0] = '\0';
+	bad |= curl_easy_setopt(e, CURLOPT_URL, x->hop->url) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->lines) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->handle->why) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, x) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, x) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected) != 0;
+	bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, x) != 0;
+	if (x->hop->from) {
+		(void)snprintf(range, sizeof(range), "%llu-",
+			       (unsigned long long)x->hop->from);
+		bad |= curl_easy_setopt(e, CURLOPT_RANGE, range) != 0;
+	}
+	return bad ? -EIO : 0;
+}
+
+/* 0: go on, for *wait_ms at most without looking again. */
+static int check_clock(struct http *h, struct exchange *x, int64_t *wait_ms,
+		       struct err *err)
+{
+	const bool *cancelled = x->hop->cancelled;
+	int64_t now = io_now_ms();
+	int64_t stall = x->heard_ms + h->options.stall_timeout_ms;
+	int64_t until;
+
+	/* Connecting has its own limit, kept by curl. */
+	if (!x->connected)
+		stall += h->options.connect_timeout_ms;
+	if (hosts_stopped(h->hosts) ||
+	    (cancelled && __atomic_load_n(cancelled, __ATOMIC_ACQUIRE)))
+		return err_set(err, ECANCELED, "cancelled");
+	if (now >= x->hop->deadline_ms)
+		return err_set(err, ETIMEDOUT, "the deadline has passed");
+	if (now >= stall)
+		return err_set(err, EAGAIN, "no byte came for %lld s",
+			       (long long)(h->options.stall_timeout_ms / 1000));
+	until = stall < x->hop->deadline_ms ? stall : x->hop->deadline_ms;
+	*wait_ms = until - now < LOOK_MS ? until - now : LOOK_MS;
+	return 0;
+}
+
+/* 1 with *result when it is over, 0 when it goes on. */
+static int is_over(CURLM *multi, CURLcode *result)
+{
+	CURLMsg *m;
+	int left;
+
+	while ((m = curl_multi_info_read(multi, &left))) {
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		*result = m->data.result;
+		return 1;
+	}
+	return 0;
+}
+
+/* 0 with *result: curl is through. -errno: we stopped it. */
+static int drive(struct http *h, struct exchange *x, CURLcode *result,
+		 struct err *err)
+{
+	CURLM *multi = x->handle->multi;
+
+	for (;;) {
+		int64_t wait_ms = 0;
+		int running;
+		int r;
+
+		if (curl_multi_perform(multi, &running))
+			return err_set(err, EIO, "libcurl gave up");
+		if (is_over(multi, result))
+			return 0;
+		r = check_clock(h, x, &wait_ms, err);
+		if (r < 0)
+			return r;
+		(void)curl_multi_poll(multi, NULL, 0, (int)wait_ms, NULL);
+	}
+}
+
+/* What of curl's failures may pass by itself. */
+static int judge(CURLcode c, const char *why, struct err *err)
+{
+	const char *text = *why ? why : curl_easy_strerror(c);
+
+	switch ((int)c) {
+	case CURLE_OK:
+		return 0;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return err_set(err, EHOSTUNREACH, "%s", text);
+	case CURLE_PARTIAL_FILE:
+		return err_set(err, EAGAIN, "the answer was cut short");
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_OPERATION_TIMEDOUT:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM:
+		return err_set(err, EAGAIN, "%s", text);
+	case CURLE_OUT_OF_MEMORY:
+		return err_errno(err, ENOMEM, "http");
+	default:
+		return err_set(err, EIO, "%s", text);
+	}
+}
+
+static int finish(struct exchange *x, CURLcode c, struct err *err)
+{
+	struct http_hop *hop = x->hop;
+	char *location = NULL;
+
+	(void)curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
+				&hop->status);
+	if (x->stopped == -E2BIG && !x->in_body)
+		return err_set(err, EIO, "the head of the answer is too long");
+	if (x->stopped)
+		return x->stopped;
+	if (c)
+		return judge(c, x->handle->why, err);
+	(void)curl_easy_getinfo(x->handle->easy, CURLINFO_REDIRECT_URL,
+				&location);
+	if (!location)
+		return 0;
+	hop->location = text_dup(location, strlen(location));
+	return hop->location ? 0 : err_errno(err, ENOMEM, "http");
+}
+
+/* OpenSSL writes with write(2), which raises SIGPIPE on a connection that
+ * was closed, and curl leaves signals alone here. Taken off again, unless
+ * one was pending before. */
+static bool pipe_block(sigset_t *pipe, sigset_t *before)
+{
+	sigset_t pending;
+
+	(void)sigemptyset(pipe);
+	(void)sigaddset(pipe, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, pipe, before);
+	return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void pipe_restore(const sigset_t *pipe, const sigset_t *before, bool had)
+{
+	static const struct timespec now = { .tv_sec = 0, .tv_nsec = 0 };
+
+	if (!had)
+		while (sigtimedwait(pipe, NULL, &now) < 0 && errno == EINTR)
+			;
+	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+int http_hop(struct http *h, struct http_hop *hop, struct err *err)
+{
+	struct exchange x = { .hop = hop };
+	CURLcode c = CURLE_OK;
+	sigset_t pipe;
+	sigset_t before;
+	bool had;
+	int r;
+
+	head_reset(&hop->head);
+	hop->status = 0;
+	hop->length = -1;
+	x.handle = http_borrow(h);
+	if (!x.handle)
+		return err_errno(err, ENOMEM, "http");
+	x.heard_ms = io_now_ms();
+	had = pipe_block(&pipe, &before);
+	r = set_request(h, &x);
+	if (r < 0)
+		err_errno(err, -r, "libcurl refused an option");
+	else if (curl_multi_add_handle(x.handle->multi, x.handle->easy))
+		r = err_set(err, EIO, "libcurl took no request");
+	if (!r) {
+		r = drive(h, &x, &c, err);
+		if (!r)
+			r = finish(&x, c, err);
+		(void)curl_multi_remove_handle(x.handle->multi, x.handle->easy);
+	}
+	/* No pointer into this stack or to the token may stay behind. */
+	curl_easy_reset(x.handle->easy);
+	wipe_lines(&x);
+	pipe_restore(&pipe, &before, had);
+	http_return(h, x.handle);
+	return r;
+}
+
+void http_hop_done(struct http_hop *hop)
+{
+	free(hop->location);
+	hop->location = NULL;
+}

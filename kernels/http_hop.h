@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KERNELS_HTTP_HOP_H
+#define KERNELS_HTTP_HOP_H
+
+/*
+ * Inside of the http room: one exchange with one host (http_hop.c), which
+ * http_get.c builds upon: redirects, retries, counts. Only http.c (life) and
+ * http_hop.c know curl.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "head.h"
+#include "hosts.h"
+#include "http.h"
+
+struct err;
+struct handle;
+struct share;
+struct token;
+
+#define HTTP_LABELS_MAX 24
+#define HTTP_URL_MAX 8192
+
+struct http_count {
+	char label[24];
+	uint64_t requests;
+};
+
+struct http {
+	struct http_options options; /* the strings: owned copies */
+	char *user_agent; /* owned */
+	struct hosts *hosts; /* owned */
+	struct token *token; /* owned */
+	struct share *share; /* owned */
+	struct lock mu;
+	struct handle *handles; /* mu; owned, all */
+	size_t count_n; /* mu */
+	struct http_count counts[HTTP_LABELS_MAX]; /* mu */
+	uint64_t bytes; /* mu; of good bodies */
+	uint64_t lent_count; /* mu */
+};
+
+/* A URL taken apart. */
+struct http_url {
+	char host[HOSTS_NAME_MAX]; /* "host:port" */
+	bool https;
+	char shown[512]; /* without user, password, query; for messages */
+};
+
+/* -EINVAL with a sentence: not http or https, no host, a user in it, … */
+int http_url_parse(struct http_url *out, const char *url, struct err *err);
+/* `rel` as seen from `base`, absolute; caller frees. NULL: no such URL. */
+char *http_url_join(const char *base, const char *rel);
+
+struct http_hop {
+	const char *url;
+	const char *token; /* NULL: no authorization */
+	uint64_t from; /* 0: no range */
+	const bool *cancelled;
+	int64_t deadline_ms; /* CLOCK_MONOTONIC; body() may move it */
+	/* A part of the body; other than 0 ends the exchange with it. */
+	int (*body)(struct http_hop *hop, const void *p, size_t n);
+
+	long status;
+	int64_t length; /* of the body; -1: not said. For body(), too */
+	struct head head;
+	char *location; /* owned; of a redirect, absolute; NULL */
+};
+
+/*
+ * Do it. 0: an answer of whatever status, its body taken whole.
+ * -EAGAIN: none, but another try may go well; -EHOSTUNREACH: the name could
+ * not be resolved; -ETIMEDOUT (the deadline), -ECANCELED, -EIO, and what
+ * body() said. All but the last set err, without the URL.
+ */
+int http_hop(struct http *h, struct http_hop *hop, struct err *err);
+void http_hop_done(struct http_hop *hop);
+
+#endif
