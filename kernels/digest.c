@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "digest.h"
+
+#include "base/err.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct hasher {
+	EVP_MD_CTX *ctx; /* owned */
+	enum digest_kind kind;
+};
+
+static unsigned nibble(char c)
+{
+	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+int digest_parse(struct digest *out, const char *hex)
+{
+	struct digest d = { .kind = DIGEST_NONE };
+
+	if (text_is_hex(hex, 2 * (size_t)DIGEST_GIT))
+		d.kind = DIGEST_GIT;
+	else if (text_is_hex(hex, 2 * (size_t)DIGEST_SHA256))
+		d.kind = DIGEST_SHA256;
+	else
+		return -EINVAL;
+	for (size_t i = 0; i < d.kind; i++)
+		d.bytes[i] = (uint8_t)(nibble(hex[2 * i]) << 4 |
+				       nibble(hex[2 * i + 1]));
+	*out = d;
+	return 0;
+}
+
+void digest_print(const struct digest *d, char out[DIGEST_HEX_MAX])
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t n = d->kind <= sizeof(d->bytes) ? d->kind : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[d->bytes[i] >> 4];
+		out[2 * i + 1] = digits[d->bytes[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
+
+bool digest_equal(const struct digest *a, const struct digest *b)
+{
+	return a->kind == b->kind && a->kind <= sizeof(a->bytes) &&
+	       memcmp(a->bytes, b->bytes, a->kind) == 0;
+}
+
+uint64_t digest_short(const struct digest *d)
+{
+	uint64_t v = 0;
+
+	/* Byte by byte: the same number on every machine. */
+	if (d->kind != DIGEST_NONE) {
+		for (size_t i = 0; i < 8; i++)
+			v = v << 8 | d->bytes[i];
+	}
+	return v ? v : 1;
+}
+
+int hasher_new(struct hasher **out, enum digest_kind kind, uint64_t size,
+	       struct err *err)
+{
+	const EVP_MD *md = kind == DIGEST_GIT ? EVP_sha1() : EVP_sha256();
+	struct hasher *h;
+	char head[32];
+	int n;
+
+	if (kind != DIGEST_GIT && kind != DIGEST_SHA256)
+		return err_set(err, EINVAL, "no hash of that kind");
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return err_errno(err, ENOMEM, "hash");
+	h->kind = kind;
+	h->ctx = EVP_MD_CTX_new();
+	if (!h->ctx || EVP_DigestInit_ex(h->ctx, md, NULL) != 1) {
+		hasher_free(h);
+		return err_set(err, ENOSYS, "libcrypto offers no %s here",
+			       kind == DIGEST_GIT ? "SHA-1" : "SHA-256");
+	}
+	if (kind == DIGEST_GIT) {
+		n = snprintf(head, sizeof(head), "blob %llu",
+			     (unsigned long long)size);
+		/* the NUL behind the size belongs to what is hashed */
+		if (hasher_add(h, head, (size_t)n + 1) < 0) {
+			hasher_free(h);
+			return err_set(err, EIO, "libcrypto cannot hash");
+		}
+	}
+	*out = h;
+	return 0;
+}
+
+int hasher_add(struct hasher *h, const void *p, size_t n)
+{
+	return EVP_DigestUpdate(h->ctx, p, n) == 1 ? 0 : -EIO;
+}
+
+int hasher_end(struct hasher *h, struct digest *out)
+{
+	struct digest d = { .kind = (uint8_t)h->kind };
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	if (EVP_DigestFinal_ex(h->ctx, md, &n) != 1 || n != h->kind)
+		return -EIO;
+	memcpy(d.bytes, md, n);
+	*out = d;
+	return 0;
+}
+
+void hasher_free(struct hasher *h)
+{
+	if (!h)
+		return;
+	EVP_MD_CTX_free(h->ctx);
+	free(h);
+}
+
+int digest_base64(const char *algorithm, const void *p, size_t n,
+		  char out[DIGEST_BASE64_MAX])
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned md_n = 0;
+	const EVP_MD *type;
+
+	if (strcmp(algorithm, "sha256") == 0)
+		type = EVP_sha256();
+	else if (strcmp(algorithm, "sha512") == 0)
+		type = EVP_sha512();
+	else
+		return -EINVAL;
+	if (EVP_Digest(p, n, md, &md_n, type, NULL) != 1)
+		return -EIO;
+	/* 64 bytes make 88 characters and a NUL */
+	(void)EVP_EncodeBlock((unsigned char *)out, md, (int)md_n);
+	return 0;
+}
