@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tree.h"
 
-#include "base/cleanup.h"
 #include "base/err.h"
-#include "base/map.h"
 #include "tree_format.h"
 
 #include <errno.h>
@@ -35,47 +33,6 @@ struct tree_builder {
 	size_t strings_room;
 	int failed; /* 0 or the -errno of the first failure */
 };
-
-static int byte_rank(char c)
-{
-	/* the end, then '/', then the others: control bytes are refused */
-	return c == '/' ? 1 : (unsigned char)c;
-}
-
-int tree_path_compare(const char *a, const char *b)
-{
-	while (*a && *a == *b) {
-		a++;
-		b++;
-	}
-	return byte_rank(*a) - byte_rank(*b);
-}
-
-const char *tree_step_fault(const char *s, size_t n)
-{
-	if (n == 0)
-		return "has an empty step";
-	if (n > TREE_STEP_MAX)
-		return "has a step of more than 255 bytes";
-	if (s[0] == '.' && (n == 1 || (n == 2 && s[1] == '.')))
-		return "has a step '.' or '..'";
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c < ' ' || c == 0x7f)
-			return "holds a control byte";
-		if (c == '/')
-			return "has a '/' inside a step";
-	}
-	return NULL;
-}
-
-uint64_t tree_checksum(const struct tree_header *h, const void *rest, size_t n)
-{
-	uint64_t sum = map_hash(h, offsetof(struct tree_header, checksum));
-
-	return map_hash_more(sum, rest, n);
-}
 
 static const char *path_fault(const char *path, size_t n)
 {

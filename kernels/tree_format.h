@@ -3,7 +3,8 @@
 #define KERNELS_TREE_FORMAT_H
 
 /*
- * What tree.c reads and tree_builder.c writes; nobody else's.
+ * What tree.c reads and tree_builder.c writes; nobody else's. The functions
+ * are tree.c's.
  *
  *	header		64 bytes
  *	records		count * 64 bytes, in the order of their paths

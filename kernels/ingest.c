@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "store_room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Taking a blob in. The bytes go to a file without a name (O_TMPFILE) in the
+ * folder where the name will be, and are hashed on the way. When the hash is
+ * right they are synced, the name is linked, the folder is synced: a crash
+ * between any two of these leaves nothing, or a blob nobody was told of.
+ *
+ * A filesystem that has no O_TMPFILE gets a named file in partial/, with a
+ * lock on it for as long as we live; who opens the cache next removes those
+ * that nobody holds (store.c).
+ *
+ * A name that is there already holds the same bytes: whoever linked it had
+ * checked them. Which of two racing processes wins does not matter.
+ */
+
+/* Small files are not worth a call; 1 MiB of lost work is. */
+#define PREALLOCATE_MIN (UINT64_C(1) << 20)
+#define PARTIAL_TRIES 100
+
+struct ingest {
+	struct store *store;
+	struct digest digest;
+	uint64_t size;
+	uint64_t written;
+	struct hasher *hasher; /* owned */
+	int folder; /* owned; where the name will be */
+	int fd; /* owned */
+	int partial; /* owned; the folder of `name`, or -1 */
+	char name[STORE_NAME_MAX]; /* in partial/, "" for an unnamed file */
+};
+
+/* A named file that we hold a lock on, so that nobody cleans it away. */
+static int open_partial(struct ingest *in)
+{
+	static unsigned counter; /* __atomic */
+	char hex[DIGEST_HEX_MAX];
+	struct stat st;
+
+	in->partial = store_make_folder(in->store, "partial");
+	if (in->partial < 0)
+		return in->partial;
+	digest_print(&in->digest, hex);
+	for (int i = 0; i < PARTIAL_TRIES; i++) {
+		AUTO(auto_close) int fd = -1;
+
+		(void)snprintf(in->name, sizeof(in->name), "%.40s.%ld.%u", hex,
+			       (long)getpid(),
+			       __atomic_add_fetch(&counter, 1,
+						  __ATOMIC_RELAXED));
+		fd = openat(in->partial, in->name,
+			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+		if (fd < 0 && errno != EEXIST) {
+			in->name[0] = '\0';
+			return -errno;
+		}
+		/* a cleaner may have come between the two calls: next name */
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+		    fstat(fd, &st) == 0 && st.st_nlink == 1) {
+			in->fd = take_fd(&fd);
+			return 0;
+		}
+	}
+	in->name[0] = '\0';
+	return -EBUSY;
+}
+
+static int open_file(struct ingest *in)
+{
+	char folder[STORE_NAME_MAX];
+
+	store_blob_name(&in->digest, folder, NULL);
+	in->folder = store_make_folder(in->store, folder);
+	if (in->folder < 0)
+		return in->folder;
+	in->fd = openat(in->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0444);
+	if (in->fd >= 0)
+		return 0;
+	/* EISDIR, ENOENT: kernels that do not know the flag */
+	if (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT ||
+	    errno == EINVAL)
+		return open_partial(in);
+	return -errno;
+}
+
+/* Learn now, not at the end, that the disk is full. */
+static int preallocate(struct ingest *in)
+{
+	if (in->size < PREALLOCATE_MIN)
+		return 0;
+	if (fallocate(in->fd, 0, 0, (off_t)in->size) == 0)
+		return 0;
+	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+		return -errno;
+	return 0;
+}
+
+int ingest_new(struct ingest **out, struct store *s, const struct digest *d,
+	       uint64_t size, struct err *err)
+{
+	struct ingest *in;
+	int r;
+
+	if (size > (uint64_t)INT64_MAX)
+		return store_fail(s, EFBIG, "cannot take the file", err);
+	in = calloc(1, sizeof(*in));
+	if (!in)
+		return store_fail(s, ENOMEM, "cannot take the file", err);
+	in->store = s;
+	in->digest = *d;
+	in->size = size;
+	in->folder = in->fd = in->partial = -1;
+	r = hasher_new(&in->hasher, (enum digest_kind)d->kind, size, err);
+	if (r < 0) {
+		ingest_free(in);
+		return r;
+	}
+	r = open_file(in);
+	if (r == 0)
+		r = preallocate(in);
+	if (r < 0) {
+		ingest_free(in);
+		return store_fail(s, -r, "cannot be written", err);
+	}
+	*out = in;
+	return 0;
+}
+
+int ingest_write(struct ingest *in, const void *p, size_t n, struct err *err)
+{
+	int r;
+
+	if (n > in->size - in->written)
+		return err_set(err, EBADMSG,
+			       "more bytes than the %llu that were announced",
+			       (unsigned long long)in->size);
+	r = io_pwrite_all(in->fd, p, n, (off_t)in->written);
+	if (r < 0)
+		return store_fail(in->store, -r, "cannot be written", err);
+	r = hasher_add(in->hasher, p, n);
+	if (r < 0)
+		return err_set(err, -r, "libcrypto cannot hash");
+	in->written += n;
+	return 0;
+}
+
+uint64_t ingest_written(const struct ingest *in)
+{
+	return in->written;
+}
+
+int ingest_rewind(struct ingest *in, struct err *err)
+{
+	struct hasher *fresh;
+	int r = hasher_new(&fresh, (enum digest_kind)in->digest.kind, in->size,
+			   err);
+
+	if (r < 0)
+		return r;
+	hasher_free(in->hasher);
+	in->hasher = fresh;
+	/* Nothing to cut off: it is named only when all bytes were written
+	 * over again. */
+	in->written = 0;
+	return 0;
+}
+
+static int check(struct ingest *in, struct err *err)
+{
+	char want[DIGEST_HEX_MAX];
+	char have[DIGEST_HEX_MAX];
+	struct digest d;
+
+	if (in->written < in->size)
+		return err_set(err, EIO, "%llu of %llu bytes came",
+			       (unsigned long long)in->written,
+			       (unsigned long long)in->size);
+	if (hasher_end(in->hasher, &d) < 0)
+		return err_set(err, EIO, "libcrypto cannot hash");
+	if (digest_equal(&d, &in->digest))
+		return 0;
+	digest_print(&in->digest, want);
+	digest_print(&d, have);
+	return err_set(err, EBADMSG,
+		       "content does not match its hash: expected %s, got %s",
+		       want, have);
+}
+
+static int link_once(struct ingest *in, const char *hex)
+{
+	char proc[32];
+
+	if (in->name[0]) {
+		if (linkat(in->partial, in->name, in->folder, hex, 0) == 0)
+			return 0;
+		if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK)
+			return -errno;
+		/* no hard links here (FAT); the bytes are the same ones */
+		if (renameat(in->partial, in->name, in->folder, hex) < 0)
+			return -errno;
+		in->name[0] = '\0';
+		return 0;
+	}
+	/* Needs no /proc, but CAP_DAC_READ_SEARCH before Linux 6.10. */
+	if (linkat(in->fd, "", in->folder, hex, AT_EMPTY_PATH) == 0)
+		return 0;
+	if (errno != ENOENT && errno != EPERM)
+		return -errno;
+	(void)snprintf(proc, sizeof(proc), "/proc/self/fd/%d", in->fd);
+	if (linkat(AT_FDCWD, proc, in->folder, hex, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	return -errno;
+}
+
+/* What has our name: is it a blob of our size? Else it was put there by
+ * hand or cut by a broken disk, and would be fetched again for ever. */
+static bool named_is_sound(const struct ingest *in, const char *hex)
+{
+	struct stat st;
+
+	return fstatat(in->folder, hex, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == in->size;
+}
+
+static int link_name(struct ingest *in)
+{
+	char hex[DIGEST_HEX_MAX];
+	int r;
+
+	digest_print(&in->digest, hex);
+	r = link_once(in, hex);
+	if (r != -EEXIST || named_is_sound(in, hex))
+		return r == -EEXIST ? 0 : r;
+	if (unlinkat(in->folder, hex, 0) < 0 && errno != ENOENT)
+		return -errno;
+	r = link_once(in, hex);
+	return r == -EEXIST ? 0 : r;
+}
+
+int ingest_commit(struct ingest *in, struct err *err)
+{
+	int r = check(in, err);
+
+	if (r < 0)
+		return r;
+	if (fchmod(in->fd, 0444) < 0 || fdatasync(in->fd) < 0)
+		return store_fail(in->store, errno, "cannot be written", err);
+	r = link_name(in);
+	if (r < 0)
+		return store_fail(in->store, -r, "cannot name a file", err);
+	if (fsync(in->folder) < 0)
+		return store_fail(in->store, errno, "cannot be written", err);
+	return 0;
+}
+
+void ingest_free(struct ingest *in)
+{
+	if (!in)
+		return;
+	if (in->name[0])
+		(void)unlinkat(in->partial, in->name, 0);
+	auto_close(&in->fd);
+	auto_close(&in->partial);
+	auto_close(&in->folder);
+	hasher_free(in->hasher);
+	free(in);
+}

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "store_room.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * The folder of the cache, its blobs and its locks. Taking a blob in is
+ * ingest.c, notes are store_note.c.
+ *
+ * Who may write the folder may choose what is served, because a name is
+ * trusted once it is there: bytes are checked before they get it, not when
+ * they are read. So the folder is the user's own or root's, and the world
+ * may not write it. Names below it are opened one by one from its
+ * descriptor, never through a link in the last step.
+ *
+ * There is no "read-only" mode to be in: reading never writes, and what
+ * cannot be written says so when it is tried.
+ */
+
+#define TAG_TEXT                                                         \
+	"Signature: 8a477f597d28d172789f06886806bc55\n"                  \
+	"# This folder is a cache of kernelfs and may be deleted.\n"
+
+/* A lock that another process takes away at that moment is tried again. */
+#define LOCK_TRIES 16
+
+int store_fail(const struct store *s, int code, const char *what,
+	       struct err *err)
+{
+	return err_errno(err, code, "cache '%s': %s", s->path, what);
+}
+
+void store_blob_name(const struct digest *d, char folder[STORE_NAME_MAX],
+		     char file[STORE_NAME_MAX])
+{
+	char hex[DIGEST_HEX_MAX];
+
+	digest_print(d, hex);
+	(void)snprintf(folder, STORE_NAME_MAX, "blobs/%.2s", hex);
+	if (file)
+		(void)snprintf(file, STORE_NAME_MAX, "blobs/%.2s/%s", hex, hex);
+}
+
+/* One step: made when it is missing, and its name synced. fd or -errno. */
+static int make_step(const struct store *s, int parent, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(parent, name, flags);
+
+	if (fd >= 0 || errno != ENOENT)
+		return fd >= 0 ? fd : -errno;
+	if (mkdirat(parent, name, 0700) < 0) {
+		if (errno != EEXIST)
+			return -errno;
+	} else {
+		/* past the umask, which is the user's for other files */
+		if (fchmodat(parent, name, s->folder_mode, 0) < 0)
+			return -errno;
+		(void)fsync(parent);
+	}
+	fd = openat(parent, name, flags);
+	return fd >= 0 ? fd : -errno;
+}
+
+int store_make_folder(struct store *s, const char *name)
+{
+	AUTO(auto_close) int at = -1;
+	char step[STORE_NAME_MAX];
+
+	while (*name) {
+		size_t n = strcspn(name, "/");
+		int fd;
+
+		if (n >= sizeof(step))
+			return -ENAMETOOLONG;
+		memcpy(step, name, n);
+		step[n] = '\0';
+		fd = make_step(s, at < 0 ? s->dir : at, step);
+		if (fd < 0)
+			return fd;
+		auto_close(&at);
+		at = fd;
+		name += n + (name[n] == '/');
+	}
+	return take_fd(&at);
+}
+
+int store_open_file(struct store *s, const char *name)
+{
+	/* O_NONBLOCK: a FIFO would hold us; a regular file does not care */
+	AUTO(auto_close) int fd = openat(s->dir, name,
+					 O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+						 O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ?
+			-ENOENT :
+			-errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ENOENT;
+	return take_fd(&fd);
+}
+
+/* ---- birth ---- */
+
+static int check_owner(const struct store *s, const struct stat *st,
+		       struct err *err)
+{
+	uid_t me = geteuid();
+
+	if (st->st_uid != me && st->st_uid != 0)
+		return err_set(err, EPERM,
+			       "cache '%s' belongs to user %u, who could plant "
+			       "files: name another folder with cache=",
+			       s->path, st->st_uid);
+	if ((st->st_mode & S_IWOTH) ||
+	    ((st->st_mode & S_IWGRP) && st->st_uid != me))
+		return err_set(err, EPERM,
+			       "cache '%s' can be written by others, who could "
+			       "plant files: chmod go-w it, or name another "
+			       "folder with cache=", s->path);
+	return 0;
+}
+
+/* Leftovers of who died in a folder without O_TMPFILE: nobody holds them. */
+static void clean_partial(struct store *s)
+{
+	AUTO(auto_closedir) DIR *d = NULL;
+	int fd = openat(s->dir, "partial",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *e;
+
+	if (fd < 0)
+		return;
+	d = fdopendir(fd);
+	if (!d) {
+		(void)close(fd);
+		return;
+	}
+	while ((e = readdir(d))) {
+		AUTO(auto_close) int one = -1;
+
+		if (e->d_name[0] == '.')
+			continue;
+		one = openat(dirfd(d), e->d_name,
+			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (one >= 0 && flock(one, LOCK_EX | LOCK_NB) == 0)
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	}
+}
+
+/* Told to backup programs; its absence harms nobody. */
+static void put_tag(struct store *s)
+{
+	if (faccessat(s->dir, "CACHEDIR.TAG", F_OK, 0) < 0)
+		(void)io_replace(s->dir, "CACHEDIR.TAG", TAG_TEXT,
+				 sizeof(TAG_TEXT) - 1, false);
+}
+
+static int open_folder(struct store *s, struct err *err)
+{
+	struct stat st;
+	int r;
+
+	s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir < 0 && errno == ENOENT) {
+		r = io_mkdirs(s->path, err);
+		if (r < 0)
+			return err_wrap(err, r, "cache '%s'", s->path);
+		s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (s->dir < 0)
+		return store_fail(s, errno, "cannot be opened", err);
+	if (fstat(s->dir, &st) < 0)
+		return store_fail(s, errno, "cannot be opened", err);
+	s->folder_mode = 0700;
+	if (st.st_mode & S_IWGRP)
+		s->folder_mode = 0770 | (st.st_mode & S_ISGID);
+	return check_owner(s, &st, err);
+}
+
+int store_new(struct store **out, const char *dir, struct err *err)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_errno(err, ENOMEM, "cache '%s'", dir);
+	s->dir = -1;
+	s->path = text_dup(dir, strlen(dir));
+	r = s->path ? open_folder(s, err) :
+		      err_errno(err, ENOMEM, "cache '%s'", dir);
+	if (r < 0) {
+		store_free(s);
+		return r;
+	}
+	clean_partial(s);
+	put_tag(s);
+	*out = s;
+	return 0;
+}
+
+void store_free(struct store *s)
+{
+	if (!s)
+		return;
+	auto_close(&s->dir);
+	free(s->path);
+	free(s);
+}
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}
+
+/* ---- blobs ---- */
+
+int store_open(struct store *s, const struct digest *d)
+{
+	char folder[STORE_NAME_MAX];
+	char name[STORE_NAME_MAX];
+
+	store_blob_name(d, folder, name);
+	return store_open_file(s, name);
+}
+
+bool store_has(struct store *s, const struct digest *d)
+{
+	char folder[STORE_NAME_MAX];
+	char name[STORE_NAME_MAX];
+	struct stat st;
+
+	store_blob_name(d, folder, name);
+	return fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode);
+}
+
+int store_ingest(struct ingest **out, struct store *s, const struct digest *d,
+		 uint64_t size, struct err *err)
+{
+	return ingest_new(out, s, d, size, err);
+}
+
+/* ---- locks between processes ---- */
+
+/* Does the file that we hold still have its name? Who gives a lock back
+ * unlinks it, and somebody may have opened it before that. */
+static bool lock_is_named(int folder, const char *hex, int fd)
+{
+	struct stat held;
+	struct stat named;
+
+	return fstat(fd, &held) == 0 &&
+	       fstatat(folder, hex, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+int store_lock(struct store *s, const struct digest *d, int *lock)
+{
+	AUTO(auto_close) int folder = store_make_folder(s, "locks");
+	char hex[DIGEST_HEX_MAX];
+
+	if (folder < 0)
+		return folder;
+	digest_print(d, hex);
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		AUTO(auto_close) int fd = openat(folder, hex,
+						 O_RDWR | O_CREAT | O_CLOEXEC |
+							 O_NOFOLLOW,
+						 s->folder_mode & 0660);
+
+		if (fd < 0)
+			return -errno;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			if (errno == EWOULDBLOCK)
+				return 0;
+			/* a filesystem without locks grants all of them */
+			if (errno != ENOLCK && errno != EOPNOTSUPP &&
+			    errno != ENOSYS)
+				return -errno;
+		}
+		if (lock_is_named(folder, hex, fd)) {
+			*lock = take_fd(&fd);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+void store_unlock(struct store *s, const struct digest *d, int lock)
+{
+	char hex[DIGEST_HEX_MAX];
+	char name[STORE_NAME_MAX];
+
+	if (lock < 0)
+		return;
+	digest_print(d, hex);
+	(void)snprintf(name, sizeof(name), "locks/%s", hex);
+	/* before it is let go: afterwards it may be another one's */
+	(void)unlinkat(s->dir, name, 0);
+	(void)close(lock);
+}
+
+/* ---- counting ---- */
+
+static int usage_of_folder(int parent, const char *name, uint64_t *bytes,
+			   uint64_t *blobs)
+{
+	AUTO(auto_closedir) DIR *d = NULL;
+	int fd = openat(parent, name,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *e;
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.' ||
+		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		*bytes += (uint64_t)st.st_size;
+		*blobs += 1;
+	}
+	return 0;
+}
+
+int store_usage(struct store *s, uint64_t *bytes, uint64_t *blobs)
+{
+	AUTO(auto_closedir) DIR *d = NULL;
+	int fd = openat(s->dir, "blobs",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	uint64_t sum = 0;
+	uint64_t count = 0;
+	struct dirent *e;
+	int r = 0;
+
+	if (fd >= 0) {
+		d = fdopendir(fd);
+		if (!d) {
+			(void)close(fd);
+			return -ENOMEM;
+		}
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	while (d && r == 0 && (e = readdir(d))) {
+		if (e->d_name[0] != '.')
+			r = usage_of_folder(fd, e->d_name, &sum, &count);
+	}
+	if (r < 0)
+		return r;
+	*bytes = sum;
+	*blobs = count;
+	return 0;
+}

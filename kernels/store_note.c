@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "store_room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * Small facts by key. The file's name is the SHA-256 of the key, so that two
+ * keys never share a file and the file holds nothing but the fact: a listing
+ * is mapped from it as it stands. Notes are replaced whole, synced, and
+ * their age is the age of the file.
+ */
+
+/* Kinds are words of ours; a length keeps them inside STORE_NAME_MAX less
+ * the six of "notes/". */
+#define KIND_MAX 32
+#define NOTE_NAME_MAX (6 + KIND_MAX + 1 + 3 + DIGEST_HEX_MAX)
+
+struct note_name {
+	char folder[STORE_NAME_MAX];
+	char hex[DIGEST_HEX_MAX];
+};
+
+static int name_note(struct note_name *out, const char *kind, const char *key)
+{
+	struct hasher *h;
+	struct digest d;
+	size_t n = strspn(kind, "abcdefghijklmnopqrstuvwxyz-");
+	int r;
+
+	if (n == 0 || n > KIND_MAX || kind[n])
+		return -EINVAL;
+	r = hasher_new(&h, DIGEST_SHA256, 0, NULL);
+	if (r < 0)
+		return r;
+	r = hasher_add(h, key, strlen(key));
+	if (r == 0)
+		r = hasher_end(h, &d);
+	hasher_free(h);
+	if (r < 0)
+		return r;
+	digest_print(&d, out->hex);
+	(void)snprintf(out->folder, sizeof(out->folder), "notes/%.32s/%.2s",
+		       kind, out->hex);
+	return 0;
+}
+
+int store_note_write(struct store *s, const char *kind, const char *key,
+		     const void *p, size_t n, struct err *err)
+{
+	AUTO(auto_close) int folder = -1;
+	struct note_name name;
+	int r = name_note(&name, kind, key);
+
+	if (r < 0)
+		return store_fail(s, -r, "note cannot be named", err);
+	folder = store_make_folder(s, name.folder);
+	r = folder < 0 ? folder : io_replace(folder, name.hex, p, n, true);
+	if (r < 0)
+		return store_fail(s, -r, "note cannot be written", err);
+	return 0;
+}
+
+int store_note_open(struct store *s, const char *kind, const char *key)
+{
+	char path[NOTE_NAME_MAX];
+	struct note_name name;
+	int r = name_note(&name, kind, key);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "%.41s/%s", name.folder, name.hex);
+	return store_open_file(s, path);
+}
+
+/* A note of tomorrow (the clock was set back) is no fresh one. */
+static int64_t age_of(const struct stat *st)
+{
+	int64_t age = io_wall_s() - (int64_t)st->st_mtim.tv_sec;
+
+	if (age < -60)
+		return INT64_MAX;
+	return age < 0 ? 0 : age;
+}
+
+int store_note_read(struct store *s, const char *kind, const char *key,
+		    struct text *out, int64_t *age_s)
+{
+	AUTO(auto_close) int fd = store_note_open(s, kind, key);
+	char buf[16384];
+	struct stat st;
+	off_t at = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n = io_pread_all(fd, buf, sizeof(buf), at);
+
+		if (n < 0)
+			return (int)n;
+		text_add_bytes(out, buf, (size_t)n);
+		if (text_failed(out) < 0)
+			return text_failed(out);
+		at += n;
+		if ((size_t)n < sizeof(buf))
+			break;
+	}
+	if (age_s)
+		*age_s = age_of(&st);
+	return 0;
+}
