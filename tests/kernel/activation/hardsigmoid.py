@@ -5,5 +5,5 @@ from ._each import each
 
 
 @each
-def hard_sigmoid(x):
+def hardsigmoid(x):
     return min(max(x / 6 + 0.5, 0.0), 1.0)
