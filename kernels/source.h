@@ -53,6 +53,9 @@ struct source_names {
 };
 
 void source_names_done(struct source_names *n);
+/* From n bytes of names in any order, each with a NUL behind it. */
+int source_names_from(struct source_names *out, const char *s, size_t n,
+		      struct err *err);
 
 struct source_file {
 	const struct repo_id *repo;
@@ -89,8 +92,11 @@ struct source {
 	char *url; /* owned; how it is named in messages */
 };
 
-/* url: "https://…", or "http://…" (http only to a loopback host unless it
- * was named explicitly as an option). -EINVAL for another kind of URL. */
+/*
+ * url: "https://…", or "http://…", which whoever named it has chosen: hashes
+ * come over the same wire then. With a path, without user, query, fragment;
+ * '/' at its end does not matter. -EINVAL with a sentence for another.
+ */
 int source_new(struct source **out, const char *url, struct http *http,
 	       struct err *err);
 void source_free(struct source *s); /* NULL allowed */
