@@ -140,9 +140,9 @@ def announce(hub, opts):
 
 def main(argv):
     opts = options(argv)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked before the first thread starts, so that all threads inherit it.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     if not os.path.isdir(opts.root):
         sys.exit("hub: '%s' is not a directory" % opts.root)
     try:
@@ -154,7 +154,7 @@ def main(argv):
         if opts.token:
             hub.set(tokens=opts.token)
         announce(hub, opts)
-        stop.wait()
+        signal.sigwait(ends)
     return 0
 
 
