@@ -174,7 +174,7 @@ def main(argv):
     parser.add_argument("builds", nargs="*", metavar="VARIANT=DIR")
     parser.add_argument("--main", metavar="DIR")
     parser.add_argument("--trusted", action="store_true")
-    opts = parser.parse_args(argv)
+    opts = parser.parse_intermixed_args(argv)
     builds = {}
     for text in opts.builds:
         variant, equals, folder = text.partition("=")
