@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PICKS_MAX 16384
+#define PICKS_MAX 2048
 #define TREES_MAX 16384
 
 /* ---- folders and builds of a commit ---- */

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "kernels/source.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -80,6 +81,21 @@ static int ask_blocking(struct resolve *r, enum answers_table t, const struct an
 const void *resolve_value(const struct resolve_answer *a)
 {
 	return a->ref.value;
+}
+
+struct tree *resolve_tree(const struct resolve_answer *a)
+{
+	return a->ref.value;
+}
+
+bool resolve_kernels_has(const struct resolve_answer *a, const char *name)
+{
+	const struct source_names *names = a->ref.value;
+
+	for (size_t i = 0; i < names->count; i++)
+		if (!strcmp(names->names[i], name))
+			return true;
+	return false;
 }
 
 void resolve_drop(struct resolve_answer *a)

@@ -51,6 +51,10 @@ struct resolve_answer {
 	struct memo_ref ref;
 };
 const void *resolve_value(const struct resolve_answer *a);
+/* The answer of resolve_folder and resolve_build; borrowed from it. */
+struct tree *resolve_tree(const struct resolve_answer *a);
+/* Is a repository named in an answer of resolve_kernels? */
+bool resolve_kernels_has(const struct resolve_answer *a, const char *name);
 void resolve_drop(struct resolve_answer *a); /* empty allowed */
 
 /* ---- questions ---- */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FS_INODE_H
+#define FS_INODE_H
+
+/*
+ * The kernel's numbers. A node is one thing of the namespace that the kernel
+ * knows; its number is a hash of its parent's number, its name and, where a
+ * name can move, of what it leads to. So a later daemon that walks the same
+ * path comes to the same number, and a number that it cannot explain is
+ * ESTALE, never another file (handover.md 2.3). 1 is the root.
+ *
+ * A node lives while the kernel counts lookups of it, while a child of it
+ * lives, or while somebody holds it. Any thread.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/map.h"
+
+struct err;
+struct inode_table;
+struct tree;
+struct spec;
+
+enum node_kind {
+	NODE_ROOT,
+	NODE_IMPORT, /* /<package>/ */
+	NODE_STUB, /* the door's __init__.py */
+	NODE_OWNER, /* /<owner>/ */
+	NODE_REPO, /* link: <repo> or <repo>@<rev>, maybe undecided */
+	NODE_COMMIT, /* <repo>@<40 hex>/ */
+	NODE_BUILDS, /* its build/ */
+	NODE_VARIANT, /* a build, or a folder in it: `tree`, `entry` */
+	NODE_FOLDER, /* another folder of the commit */
+	NODE_FILE, /* a file of the commit: `tree`, `entry` */
+	NODE_PYTHON, /* <commit>/python/ */
+	NODE_PACKAGE, /* <commit>/python/<package>/ */
+	NODE_COMMIT_CTL, /* <commit>/.kernelfs/ */
+	NODE_DECISION, /* its decision */
+	NODE_DECISION_JSON,
+	NODE_VARIANTS, /* its variants/ */
+	NODE_BUILD_LINK, /* link /<package>/build, maybe undecided */
+	NODE_ENVS, /* .env/ */
+	NODE_SPEC, /* .env/<spec>/ */
+	NODE_WHY, /* <package>.why */
+	NODE_PINNED, /* <package>.pinned */
+	NODE_LINK, /* a link whose target is in `text` */
+	NODE_CTL, /* /.kernelfs/ */
+	NODE_CTL_FILE, /* one of its reports: `entry` says which */
+	NODE_OWNERS, /* its owners/ */
+	NODE_DOOR_DIR, /* its door/ */
+	NODE_DOOR_CORE, /* the door's core.py */
+};
+
+struct node {
+	struct map_link link; /* the table's; hash is the number */
+	struct node *parent; /* held; NULL for the root */
+	struct tree *tree; /* held, or NULL */
+	struct spec *spec; /* held: below .env/<spec>; NULL: the mount's */
+	char *text; /* owned: target of a NODE_LINK, commit of a NODE_REPO */
+	uint64_t lookups; /* table: what the kernel counts */
+	uint32_t holds; /* table: children and current users */
+	uint32_t entry; /* index in `tree`, or the report's number */
+	uint16_t kind; /* enum node_kind */
+	int fd; /* table: the blob's, while open; -1 */
+	uint32_t opens; /* table: how often the kernel has it open */
+	char name[]; /* NUL-terminated */
+};
+
+#define INODE_ROOT 1
+
+/* What a new node is to be; copied. */
+struct node_make {
+	enum node_kind kind;
+	const char *name;
+	const char *text; /* NULL allowed; part of the number */
+	struct tree *tree; /* a reference is taken */
+	uint32_t entry;
+	struct spec *spec; /* a reference is taken */
+};
+
+int inode_table_new(struct inode_table **out, struct err *err);
+void inode_table_free(struct inode_table *t); /* drops all nodes */
+
+/* The node of a number, held (inode_put gives it back); NULL: not known. */
+struct node *inode_get(struct inode_table *t, uint64_t number);
+void inode_put(struct inode_table *t, struct node *n);
+/* The number that the kernel knows it by. */
+uint64_t inode_number(const struct node *n);
+/* The child, made if need be, held. -ENOMEM; -EIO when two names share a
+ * number (once in 2^64). */
+int inode_child(struct inode_table *t, struct node *parent,
+		const struct node_make *make, struct node **out);
+/* The kernel was told of it once more / has forgotten it n times. */
+void inode_looked_up(struct inode_table *t, struct node *n);
+void inode_forget(struct inode_table *t, uint64_t number, uint64_t n);
+size_t inode_count(struct inode_table *t);
+
+/*
+ * The blob of an open file. inode_open keeps `fd` (taken over) for the node
+ * unless it has one, and counts; inode_fd lends it out while the node is
+ * held (-1: none); inode_close counts down and closes at the last.
+ */
+void inode_open(struct inode_table *t, struct node *n, int fd);
+int inode_fd(struct inode_table *t, struct node *n);
+void inode_close(struct inode_table *t, struct node *n);
+
+#endif

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "names.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "kernels/catalog.h"
+#include "kernels/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRY_MIN_MS 10000
+#define RETRY_MAX_MS 600000
+
+/* What one import= option asks for. */
+struct want {
+	bool is_owner;
+	char owner[REF_PART_MAX + 1];
+	struct ref ref; /* of a named repository */
+	/* an owner's list: */
+	struct source_names list; /* lock */
+	bool have; /* lock: from disk or source */
+	bool fresh; /* lock: from the source, in this mount */
+	bool asking; /* lock */
+	int64_t retry_ms; /* lock: when to ask again */
+	int64_t wait_ms; /* lock: how long the next pause is */
+	struct pool_job job;
+	struct names *names;
+};
+
+struct names {
+	struct lock lock;
+	pthread_cond_t arrived;
+	struct catalog *catalog; /* borrowed */
+	struct pool *net; /* borrowed */
+	struct want *wants; /* owned */
+	size_t count;
+	struct ref *named; /* owned */
+	size_t named_count;
+	struct names_entry *entries; /* lock, owned, by package */
+	size_t entry_count; /* lock */
+	int64_t changed_s; /* lock */
+	bool stopping; /* lock */
+};
+
+/* ---- the table ---- */
+
+static int by_package(const void *a, const void *b)
+{
+	const struct names_entry *x = a, *y = b;
+
+	return strcmp(x->package, y->package);
+}
+
+static int by_package_and_order(const void *a, const void *b)
+{
+	const struct names_entry *x = a, *y = b;
+	int c = strcmp(x->package, y->package);
+
+	return c ? c : x->order < y->order ? -1 : 1;
+}
+
+/* Of entries with one package the first option's stays. */
+static size_t sort_and_unique(struct names_entry *e, size_t n)
+{
+	size_t kept = 0;
+
+	if (n)
+		qsort(e, n, sizeof(*e), by_package_and_order);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || strcmp(e[kept - 1].package, e[i].package) != 0)
+			e[kept++] = e[i];
+	return kept;
+}
+
+static void add_entry(struct names_entry *e, size_t *n, const struct ref *ref,
+		      bool named)
+{
+	char package[REF_PART_MAX + 1];
+
+	repo_package(&ref->repo, package);
+	if (!ref_is_identifier(package) || names_reserved(package)) {
+		if (named)
+			log_warning("names", "'%s/%s' gets no import name: "
+				    "'%s' %s", ref->repo.owner,
+				    ref->repo.name, package,
+				    names_reserved(package) ?
+					    "would shadow another module" :
+					    "is no identifier");
+		return;
+	}
+	(void)text_copy(e[*n].package, sizeof(e[*n].package), package);
+	e[*n].ref = *ref;
+	e[*n].named = named;
+	e[*n].order = (uint32_t)*n;
+	(*n)++;
+}
+
+static size_t upper_bound_locked(const struct names *n)
+{
+	size_t total = n->named_count;
+
+	for (size_t i = 0; i < n->count; i++)
+		total += n->wants[i].list.count;
+	return total;
+}
+
+static void add_list(const struct want *w, struct names_entry *e, size_t *n)
+{
+	for (size_t k = 0; k < w->list.count; k++) {
+		struct ref ref = { .kind = REV_DEFAULT };
+
+		(void)text_copy(ref.repo.owner, sizeof(ref.repo.owner),
+				w->owner);
+		if (text_copy(ref.repo.name, sizeof(ref.repo.name),
+			      w->list.names[k]) == 0)
+			add_entry(e, n, &ref, false);
+	}
+}
+
+static bool same_table(const struct names *n, const struct names_entry *e,
+		       size_t count)
+{
+	return n->entries && n->entry_count == count &&
+	       (count == 0 || !memcmp(n->entries, e, count * sizeof(*e)));
+}
+
+static void rebuild_locked(struct names *n) LOCK_REQUIRES(&n->lock)
+{
+	struct names_entry *e = calloc(upper_bound_locked(n) + 1, sizeof(*e));
+	size_t count = 0;
+
+	if (!e)
+		return; /* the old table stays */
+	for (size_t i = 0; i < n->named_count; i++)
+		add_entry(e, &count, &n->named[i], true);
+	for (size_t i = 0; i < n->count; i++)
+		if (n->wants[i].is_owner)
+			add_list(&n->wants[i], e, &count);
+	count = sort_and_unique(e, count);
+	if (same_table(n, e, count)) {
+		free(e);
+		return;
+	}
+	free(n->entries);
+	n->entries = e;
+	n->entry_count = count;
+	n->changed_s = io_wall_s();
+}
+
+/* ---- the owners' lists ---- */
+
+static void take_list_locked(struct want *w, struct source_names *list)
+	LOCK_REQUIRES(&w->names->lock)
+{
+	source_names_done(&w->list);
+	w->list = *list;
+	w->have = true;
+	rebuild_locked(w->names);
+}
+
+static void ask_source(struct pool_job *job)
+{
+	struct want *w = map_item(job, struct want, job);
+	struct names *n = w->names;
+	struct source_names list = { 0 };
+	struct err err = ERR_INIT;
+	int r;
+
+	r = catalog_kernels(n->catalog, w->owner, CATALOG_SOURCE, &list, NULL,
+			    &err);
+	if (r < 0 && r != -ENOSYS && r != -ECANCELED)
+		log_warning("names", "list of '%s': %s; %s", w->owner,
+			    err_text(&err),
+			    w->have ? "going on with the last one" :
+				      "trying again");
+	lock_take(&n->lock);
+	if (r == 0)
+		take_list_locked(w, &list);
+	w->fresh = r == 0 || r == -ENOSYS || r == -ENOENT;
+	w->have = w->have || w->fresh;
+	w->retry_ms = io_now_ms() + w->wait_ms;
+	w->wait_ms = w->wait_ms * 2 < RETRY_MAX_MS ? w->wait_ms * 2 :
+						     RETRY_MAX_MS;
+	w->asking = false;
+	(void)pthread_cond_broadcast(&n->arrived);
+	lock_drop(&n->lock);
+}
+
+static void start_asking_locked(struct want *w)
+	LOCK_REQUIRES(&w->names->lock)
+{
+	w->asking = true;
+	w->job.run = ask_source;
+	pool_submit(w->names->net, &w->job, POOL_NOW);
+}
+
+static void load_from_disk(struct want *w)
+{
+	struct source_names list = { 0 };
+
+	if (catalog_kernels(w->names->catalog, w->owner, CATALOG_DISK, &list,
+			    NULL, NULL) < 0)
+		return;
+	lock_take(&w->names->lock);
+	take_list_locked(w, &list);
+	lock_drop(&w->names->lock);
+}
+
+static bool all_have_locked(const struct names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (n->wants[i].is_owner && !n->wants[i].have &&
+		    n->wants[i].asking)
+			return false;
+	return true;
+}
+
+void names_start(struct names *n, int64_t wait_ms)
+{
+	int64_t until = io_now_ms() + wait_ms;
+
+	for (size_t i = 0; i < n->count; i++)
+		if (n->wants[i].is_owner)
+			load_from_disk(&n->wants[i]);
+	lock_take(&n->lock);
+	for (size_t i = 0; i < n->count; i++)
+		if (n->wants[i].is_owner)
+			start_asking_locked(&n->wants[i]);
+	while (!n->stopping && !all_have_locked(n))
+		if (lock_wait(&n->lock, &n->arrived, until) < 0)
+			break;
+	lock_drop(&n->lock);
+}
+
+int64_t names_tick(struct names *n)
+{
+	int64_t now = io_now_ms(), next = -1;
+
+	lock_take(&n->lock);
+	for (size_t i = 0; i < n->count && !n->stopping; i++) {
+		struct want *w = &n->wants[i];
+
+		if (!w->is_owner || w->fresh || w->asking)
+			continue;
+		if (w->retry_ms <= now)
+			start_asking_locked(w);
+		else if (next < 0 || w->retry_ms < next)
+			next = w->retry_ms;
+	}
+	lock_drop(&n->lock);
+	return next;
+}
+
+void names_stop(struct names *n)
+{
+	lock_take(&n->lock);
+	n->stopping = true;
+	for (size_t i = 0; i < n->count; i++)
+		if (n->wants[i].asking &&
+		    pool_withdraw(n->net, &n->wants[i].job))
+			n->wants[i].asking = false;
+	(void)pthread_cond_broadcast(&n->arrived);
+	lock_drop(&n->lock);
+}
+
+/* ---- life ---- */
+
+static int parse_want(struct names *n, const char *text, struct err *err)
+{
+	struct want *w = &n->wants[n->count];
+
+	w->names = n;
+	w->wait_ms = RETRY_MIN_MS;
+	w->is_owner = !strchr(text, '/');
+	if (!w->is_owner) {
+		int r = ref_parse(&w->ref, text, err);
+
+		if (r < 0)
+			return err_wrap(err, r, "import=%s", text);
+		n->named[n->named_count++] = w->ref;
+	} else if (!ref_owner_valid(text)) {
+		return err_set(err, EINVAL, "import=%s: neither an owner nor "
+			       "owner/repo[@rev]", text);
+	} else {
+		(void)text_copy(w->owner, sizeof(w->owner), text);
+	}
+	n->count++;
+	return 0;
+}
+
+int names_new(struct names **out, const char *const *imports, size_t count,
+	      struct catalog *catalog, struct pool *net, struct err *err)
+{
+	struct names *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return err_errno(err, ENOMEM, "import names");
+	lock_init(&n->lock, LOCK_VIEW);
+	lock_cond_init(&n->arrived);
+	n->catalog = catalog;
+	n->net = net;
+	n->changed_s = io_wall_s();
+	n->wants = calloc(count + 1, sizeof(*n->wants));
+	n->named = calloc(count + 1, sizeof(*n->named));
+	if (!n->wants || !n->named) {
+		names_free(n);
+		return err_errno(err, ENOMEM, "import names");
+	}
+	for (size_t i = 0; i < count; i++) {
+		int r = parse_want(n, imports[i], err);
+
+		if (r < 0) {
+			names_free(n);
+			return r;
+		}
+	}
+	lock_take(&n->lock);
+	rebuild_locked(n);
+	lock_drop(&n->lock);
+	*out = n;
+	return 0;
+}
+
+void names_free(struct names *n)
+{
+	if (!n)
+		return;
+	for (size_t i = 0; n->wants && i < n->count; i++)
+		source_names_done(&n->wants[i].list);
+	free(n->wants);
+	free(n->named);
+	free(n->entries);
+	(void)pthread_cond_destroy(&n->arrived);
+	lock_done(&n->lock);
+	free(n);
+}
+
+/* ---- questions ---- */
+
+const struct ref *names_named(const struct names *n, size_t *count)
+{
+	*count = n->named_count;
+	return n->named;
+}
+
+bool names_find(struct names *n, const char *package, struct names_entry *out)
+{
+	struct names_entry key;
+	const struct names_entry *e = NULL;
+
+	if (text_copy(key.package, sizeof(key.package), package) < 0)
+		return false;
+	lock_take(&n->lock);
+	if (n->entry_count)
+		e = bsearch(&key, n->entries, n->entry_count, sizeof(key),
+			    by_package);
+	if (e)
+		*out = *e;
+	lock_drop(&n->lock);
+	return e != NULL;
+}
+
+bool names_at(struct names *n, size_t i, struct names_entry *out)
+{
+	bool there;
+
+	lock_take(&n->lock);
+	there = i < n->entry_count;
+	if (there)
+		*out = n->entries[i];
+	lock_drop(&n->lock);
+	return there;
+}
+
+int64_t names_changed_s(struct names *n)
+{
+	int64_t s;
+
+	lock_take(&n->lock);
+	s = n->changed_s;
+	lock_drop(&n->lock);
+	return s;
+}
+
+static const char *want_owner(const struct want *w)
+{
+	return w->is_owner ? w->owner : w->ref.repo.owner;
+}
+
+bool names_owner_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
+{
+	size_t seen = 0;
+
+	/* wants never change after birth: no lock */
+	for (size_t k = 0; k < n->count; k++) {
+		const char *owner = want_owner(&n->wants[k]);
+		bool before = false;
+
+		for (size_t j = 0; j < k && !before; j++)
+			before = !strcmp(want_owner(&n->wants[j]), owner);
+		if (before || seen++ != i)
+			continue;
+		return text_copy(out, REF_PART_MAX + 1, owner) == 0;
+	}
+	return false;
+}
+
+bool names_owner_known(struct names *n, const char *owner)
+{
+	for (size_t k = 0; k < n->count; k++)
+		if (!strcmp(want_owner(&n->wants[k]), owner))
+			return true;
+	return false;
+}
+
+bool names_listed(struct names *n, const struct repo_id *repo)
+{
+	bool found = false;
+
+	lock_take(&n->lock);
+	for (size_t k = 0; k < n->count && !found; k++) {
+		const struct want *w = &n->wants[k];
+
+		if (!w->is_owner)
+			found = repo_equal(&w->ref.repo, repo);
+		else if (!strcmp(w->owner, repo->owner))
+			for (size_t i = 0; i < w->list.count && !found; i++)
+				found = !strcmp(w->list.names[i], repo->name);
+	}
+	lock_drop(&n->lock);
+	return found;
+}
+
+bool names_add_list(struct names *n, const char *owner, void *arg,
+		    int (*each)(void *arg, const struct repo_id *repo))
+{
+	bool found = false;
+
+	lock_take(&n->lock);
+	for (size_t k = 0; k < n->count && !found; k++) {
+		const struct want *w = &n->wants[k];
+		struct repo_id repo;
+
+		if (!w->is_owner || !w->have || strcmp(w->owner, owner) != 0)
+			continue;
+		found = true;
+		(void)text_copy(repo.owner, sizeof(repo.owner), owner);
+		for (size_t i = 0; i < w->list.count; i++)
+			if (text_copy(repo.name, sizeof(repo.name),
+				      w->list.names[i]) == 0)
+				(void)each(arg, &repo);
+	}
+	lock_drop(&n->lock);
+	return found;
+}

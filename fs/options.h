@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FS_OPTIONS_H
+#define FS_OPTIONS_H
+
+/*
+ * One table of options (options.def) feeds long flags (--cache-size=20G), -o
+ * lists, the environment (KERNELFS_CACHE), the config file, --help, the
+ * control file `config` and the manual. Order, later wins: default, config
+ * file, environment, command line. Repeatable options add up within one of
+ * these and replace what the one before said.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct text;
+
+struct options_list {
+	char **items; /* owned */
+	size_t count;
+};
+
+struct options {
+	char *source; /* URL; never NULL after options_settle() */
+	char *cache; /* folder; likewise */
+	struct options_list trust;
+	struct options_list import;
+	char *python; /* NULL: found */
+	char *env; /* spec or JSON file; NULL: found */
+	char *backend; /* NULL: detected */
+	char *token_file;
+	uint64_t connect_timeout_ms;
+	uint64_t stall_timeout_ms;
+	uint64_t deadline_ms;
+	uint64_t connections;
+	char *config; /* NULL: the usual places */
+	char *log;
+	char *log_level;
+	/* FUSE and process */
+	bool foreground; /* -f */
+	bool debug; /* -d */
+	struct options_list fuse; /* allow_other, uid=…, context=…, … */
+	/* what is left of the command line */
+	struct options_list words;
+	bool help;
+	bool version;
+	bool json;
+};
+
+/*
+ * Read a command line (argv[0] is skipped). `-o a,b=c` with "\," as a comma.
+ * An unknown option is -EINVAL with a sentence that names the nearest one.
+ */
+int options_read(struct options *o, int argc, char *const *argv,
+		 struct err *err);
+/* Config file, environment, defaults below what was read. */
+int options_settle(struct options *o, struct err *err);
+void options_done(struct options *o);
+
+/* A line or two per option, for --help. */
+void options_help(struct text *out);
+/* "name = value" of all that is in force (TOML), for `config`. */
+void options_report(const struct options *o, struct text *out);
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view_in.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "kernels/tree.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- waiting ---- */
+
+static void memo_done(struct memo_waiter *m, int r, const struct err *err)
+{
+	struct view_wait *w = map_item(m, struct view_wait, memo);
+
+	w->done(w, r, err);
+}
+
+static void fetch_done(struct fetch_waiter *f, int r, const struct err *err)
+{
+	struct view_wait *w = map_item(f, struct view_wait, fetch);
+
+	__atomic_store_n(&w->for_bytes, false, __ATOMIC_RELAXED);
+	w->done(w, r, err);
+}
+
+void view_wait_init(struct view_wait *w,
+		    void (*done)(struct view_wait *w, int r,
+				 const struct err *err))
+{
+	memset(w, 0, sizeof(*w));
+	w->done = done;
+	w->memo.done = memo_done;
+	w->fetch.done = fetch_done;
+}
+
+bool view_cancel(struct view *v, struct view_wait *w)
+{
+	return resolve_cancel(v->world->resolve, &w->memo) ||
+	       fetch_cancel(v->world->fetch, &w->fetch);
+}
+
+struct memo_waiter *view_in_memo(struct view_wait *w)
+{
+	return w ? &w->memo : NULL;
+}
+
+/* ---- life ---- */
+
+int view_new(struct view **out, struct world *world, const char *mountpoint,
+	     uint32_t uid, uint32_t gid, struct err *err)
+{
+	struct view *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v)
+		return err_errno(err, ENOMEM, "view");
+	v->world = world;
+	v->uid = uid;
+	v->gid = gid;
+	v->since_s = io_wall_s();
+	v->mountpoint = strdup(mountpoint);
+	r = v->mountpoint ? inode_table_new(&v->inodes, err) :
+			    err_errno(err, ENOMEM, "view");
+	if (r < 0) {
+		view_free(v);
+		return r;
+	}
+	*out = v;
+	return 0;
+}
+
+void view_free(struct view *v)
+{
+	if (!v)
+		return;
+	inode_table_free(v->inodes);
+	free(v->mountpoint);
+	free(v);
+}
+
+struct inode_table *view_inodes(struct view *v)
+{
+	return v->inodes;
+}
+
+struct world *view_world(struct view *v)
+{
+	return v->world;
+}
+
+const char *view_mountpoint(const struct view *v)
+{
+	return v->mountpoint;
+}
+
+int64_t view_since_s(const struct view *v)
+{
+	return v->since_s;
+}
+
+/* ---- where a node stands ---- */
+
+const struct env *view_in_env(const struct view *v, const struct node *n)
+{
+	return n->spec ? &n->spec->env : &v->world->env;
+}
+
+void view_in_commit(const struct node *n, struct repo_id *repo,
+		    char commit[REF_COMMIT_LEN + 1])
+{
+	const char *at;
+	size_t len;
+
+	while (n->kind != NODE_COMMIT)
+		n = n->parent;
+	at = strrchr(n->name, '@');
+	len = (size_t)(at - n->name);
+	(void)text_copy(repo->owner, sizeof(repo->owner), n->parent->name);
+	memcpy(repo->name, n->name, len);
+	repo->name[len] = '\0';
+	(void)text_copy(commit, REF_COMMIT_LEN + 1, at + 1);
+}
+
+void view_in_path(const struct node *n, struct text *out)
+{
+	const struct node *chain[TREE_PATH_MAX / 2];
+	size_t depth = 0;
+
+	for (; n->kind != NODE_COMMIT; n = n->parent)
+		if (depth < sizeof(chain) / sizeof(*chain))
+			chain[depth++] = n;
+	while (depth-- > 0) {
+		text_add(out, chain[depth]->name);
+		if (depth)
+			text_add_char(out, '/');
+	}
+}
+
+const struct node *view_in_build(const struct node *n)
+{
+	while (n && n->kind != NODE_COMMIT) {
+		if (n->kind == NODE_VARIANT && n->parent->kind == NODE_BUILDS)
+			return n;
+		n = n->parent;
+	}
+	return NULL;
+}
+
+struct revision_search {
+	const struct repo_id *repo;
+	const char *commit;
+	char *out;
+};
+
+static int match_revision(void *arg, const struct ref *ref,
+			  const struct resolve_commit *c)
+{
+	struct revision_search *s = arg;
+
+	if (!repo_equal(&ref->repo, s->repo) ||
+	    strcmp(c->commit, s->commit) != 0 ||
+	    !strcmp(c->revision, c->commit))
+		return 0;
+	(void)text_copy(s->out, REF_REV_MAX + 1, c->revision);
+	return 1;
+}
+
+void view_in_revision(struct view *v, const struct repo_id *repo,
+		      const char *commit, char out[REF_REV_MAX + 1])
+{
+	struct revision_search s = { repo, commit, out };
+
+	(void)text_copy(out, REF_REV_MAX + 1, commit);
+	(void)resolve_each_commit(v->world->resolve, match_revision, &s);
+}
+
+/* ---- what a node is ---- */
+
+static const struct {
+	enum view_type type;
+	bool forever;
+} kinds[] = {
+	[NODE_ROOT] = { VIEW_DIR, false },
+	[NODE_IMPORT] = { VIEW_DIR, false },
+	[NODE_STUB] = { VIEW_FILE, true },
+	[NODE_OWNER] = { VIEW_DIR, false },
+	[NODE_REPO] = { VIEW_LINK, false },
+	[NODE_COMMIT] = { VIEW_DIR, true },
+	[NODE_BUILDS] = { VIEW_DIR, true },
+	[NODE_VARIANT] = { VIEW_DIR, true },
+	[NODE_FOLDER] = { VIEW_DIR, true },
+	[NODE_FILE] = { VIEW_FILE, true },
+	[NODE_PYTHON] = { VIEW_DIR, true },
+	[NODE_PACKAGE] = { VIEW_DIR, true },
+	[NODE_COMMIT_CTL] = { VIEW_DIR, true },
+	[NODE_DECISION] = { VIEW_FILE, true },
+	[NODE_DECISION_JSON] = { VIEW_FILE, true },
+	[NODE_VARIANTS] = { VIEW_DIR, true },
+	[NODE_BUILD_LINK] = { VIEW_LINK, false },
+	[NODE_ENVS] = { VIEW_DIR, true },
+	[NODE_SPEC] = { VIEW_DIR, false },
+	[NODE_WHY] = { VIEW_FILE, false },
+	[NODE_PINNED] = { VIEW_FILE, false },
+	[NODE_LINK] = { VIEW_LINK, true },
+	[NODE_CTL] = { VIEW_DIR, true },
+	[NODE_CTL_FILE] = { VIEW_FILE, false },
+	[NODE_OWNERS] = { VIEW_DIR, false },
+	[NODE_DOOR_DIR] = { VIEW_DIR, true },
+	[NODE_DOOR_CORE] = { VIEW_FILE, true },
+};
+
+static void file_attr(const struct node *n, struct view_attr *out)
+{
+	struct tree_entry e;
+
+	tree_get(n->tree, n->entry, &e);
+	out->size = e.size;
+	out->ino = digest_short(&e.digest);
+}
+
+static void constant_attr(const struct node *n, struct view_attr *out)
+{
+	const struct door_file *f = n->kind == NODE_STUB ? door_stub() :
+							   door_core();
+
+	out->size = f->len;
+	out->ino = map_hash(f->text, f->len);
+}
+
+/* Links from a folder whose names may change are not for ever. */
+static bool link_moves(const struct node *n)
+{
+	return n->parent->kind == NODE_SPEC || n->parent->kind == NODE_OWNERS;
+}
+
+void view_attr(struct view *v, const struct node *n, struct view_attr *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->type = kinds[n->kind].type;
+	out->forever = kinds[n->kind].forever;
+	out->ino = inode_number(n);
+	out->mtime_s = VIEW_TIME_S;
+	if (out->type == VIEW_LINK)
+		out->size = n->text ? strlen(n->text) : 0;
+	if (n->kind == NODE_FILE)
+		file_attr(n, out);
+	else if (n->kind == NODE_STUB || n->kind == NODE_DOOR_CORE)
+		constant_attr(n, out);
+	else if (n->kind == NODE_ROOT || n->kind == NODE_SPEC)
+		out->mtime_s = names_changed_s(v->world->names);
+	else if (n->kind == NODE_CTL_FILE)
+		out->mtime_s = io_wall_s();
+	else if (n->kind == NODE_LINK && link_moves(n))
+		out->forever = false;
+}
+
+bool view_absent_forever(const struct node *dir)
+{
+	switch ((enum node_kind)dir->kind) {
+	case NODE_IMPORT:
+	case NODE_VARIANT:
+	case NODE_PACKAGE:
+	case NODE_COMMIT_CTL:
+	case NODE_CTL:
+	case NODE_DOOR_DIR:
+	case NODE_COMMIT:
+	case NODE_BUILDS:
+	case NODE_FOLDER:
+	case NODE_PYTHON:
+	case NODE_VARIANTS:
+		return true;
+	case NODE_ROOT:
+	case NODE_OWNER:
+	case NODE_ENVS:
+	case NODE_SPEC:
+	case NODE_OWNERS:
+	case NODE_STUB:
+	case NODE_REPO:
+	case NODE_FILE:
+	case NODE_DECISION:
+	case NODE_DECISION_JSON:
+	case NODE_BUILD_LINK:
+	case NODE_WHY:
+	case NODE_PINNED:
+	case NODE_LINK:
+	case NODE_CTL_FILE:
+	case NODE_DOOR_CORE:
+		break;
+	}
+	return false;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FS_VIEW_IN_H
+#define FS_VIEW_IN_H
+
+/*
+ * What the files of the view share among themselves.
+ */
+
+#include "view.h"
+
+#include "ctl.h"
+#include "door.h"
+#include "names.h"
+#include "spec.h"
+#include "world.h"
+
+struct view {
+	struct world *world; /* borrowed */
+	struct inode_table *inodes; /* owned */
+	char *mountpoint; /* owned */
+	uint32_t uid, gid;
+	int64_t since_s;
+};
+
+/* Room for any relative target of ours. */
+#define VIEW_TARGET_MAX 1536
+
+/* The environment of the tree that n stands in. */
+const struct env *view_in_env(const struct view *v, const struct node *n);
+/* Repository and commit of a node at or below a NODE_COMMIT. */
+void view_in_commit(const struct node *n, struct repo_id *repo,
+		    char commit[REF_COMMIT_LEN + 1]);
+/* Path from the commit's root; appended. */
+void view_in_path(const struct node *n, struct text *out);
+/* The revision by which a commit was asked for, or the commit. */
+void view_in_revision(struct view *v, const struct repo_id *repo,
+		      const char *commit, char out[REF_REV_MAX + 1]);
+/* The build that a node belongs to: its node, or NULL. */
+const struct node *view_in_build(const struct node *n);
+/* waiter for the resolver, NULL-safe */
+struct memo_waiter *view_in_memo(struct view_wait *w);
+
+#endif
