@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog_room.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "fact.h"
+#include "store.h"
+#include "tree.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/*
+ * Notes, by kind, and their keys:
+ *
+ *	trees	"<url> <owner>/<repo>@<commit>:<dir>": the file of a tree; for
+ *		all below with two more '*' between '/', as no folder ends
+ *	refs	"<url> <owner>/<repo>"
+ *	kernels	"<url> <owner>"
+ *	trust	"<url> <owner>": "yes", or "no" where a "yes" was before
+ *	commits	"<url> <owner>": lines "<repo> <commit>" of what has trees
+ *	owners	"<url>": who has commits
+ *
+ * A note that cannot be read or is damaged counts as absent, and one that
+ * cannot be written (a read-only cache) costs only the next question.
+ */
+
+int catalog_new(struct catalog **out, struct source *source,
+		struct store *store, struct err *err)
+{
+	struct catalog *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return err_errno(err, ENOMEM, "catalog");
+	c->source = source;
+	c->store = store;
+	lock_init(&c->mu, LOCK_CATALOG);
+	lock_cond_init(&c->indexed);
+	*out = c;
+	return 0;
+}
+
+void catalog_free(struct catalog *c)
+{
+	if (!c)
+		return;
+	(void)pthread_cond_destroy(&c->indexed);
+	lock_done(&c->mu);
+	free(c);
+}
+
+/* ---- notes ---- */
+
+void catalog_note(struct catalog *c, const char *kind, const char *key,
+		  const struct text *note)
+{
+	struct err why = ERR_INIT;
+
+	if (text_failed(note) ||
+	    store_note_write(c->store, kind, key, text_str(note), note->len,
+			     &why) < 0)
+		log_debug("catalog", "%s of %s not kept: %s", kind, key,
+			  text_failed(note) ? "too long" : err_text(&why));
+}
+
+void catalog_owner_key(struct text *key, const struct catalog *c,
+		       const char *owner)
+{
+	text_printf(key, "%s %s", c->source->url, owner);
+}
+
+static void add_repo_key(struct text *key, const struct catalog *c,
+			 const struct repo_id *repo)
+{
+	text_printf(key, "%s %s/%s", c->source->url, repo->owner, repo->name);
+}
+
+/* ---- trees ---- */
+
+static int tree_from_note(struct catalog *c, const char *key, struct tree **out)
+{
+	AUTO(auto_close) int fd = store_note_open(c->store, "trees", key);
+	struct err why = ERR_INIT;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = tree_open(out, fd, &why);
+	if (r < 0)
+		log_debug("catalog", "%s: listing in the cache: %s", key,
+			  err_text(&why));
+	return r;
+}
+
+/* What the builder refuses is the source's fault. */
+static int end_tree(struct tree_builder *b, const char *what, void **bytes,
+		    size_t *n, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r = tree_builder_end(b, bytes, n, &why);
+
+	if (r == -ENOMEM)
+		return err_errno(err, ENOMEM, "%s", what);
+	if (r < 0)
+		return err_set(err, EIO, "%s: the source's listing: %s", what,
+			       err_text(&why));
+	return 0;
+}
+
+static int keep_tree(struct catalog *c, const char *key, const void *bytes,
+		     size_t n, struct tree **out, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (store_note_write(c->store, "trees", key, bytes, n, &why) < 0)
+		log_debug("catalog", "listing of %s not kept: %s", key,
+			  err_text(&why));
+	else if (tree_from_note(c, key, out) == 0)
+		return 1;
+	return tree_from_bytes(out, bytes, n, err);
+}
+
+int catalog_tree(struct catalog *c, const struct repo_id *repo,
+		 const char *commit, const char *dir, bool recursive,
+		 enum catalog_reach reach, struct tree **out, struct err *err)
+{
+	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
+	AUTO(auto_free) void *bytes = NULL;
+	struct tree_builder *b;
+	size_t n = 0;
+	int r;
+
+	add_repo_key(&key, c, repo);
+	text_printf(&key, "@%s:%s%s", commit, dir, recursive ? "/**/" : "");
+	if (text_failed(&key))
+		return err_errno(err, ENAMETOOLONG, "listing");
+	if (tree_from_note(c, text_str(&key), out) == 0)
+		return 0;
+	if (reach == CATALOG_DISK)
+		return err_set(err, EAGAIN, "%s is not in the cache",
+			       text_str(&key));
+	r = tree_builder_new(&b, err);
+	if (r < 0)
+		return r;
+	r = c->source->ops->tree(c->source, repo, commit, dir, recursive, b,
+				 err);
+	if (!r)
+		r = end_tree(b, text_str(&key), &bytes, &n, err);
+	tree_builder_free(b);
+	if (!r)
+		r = keep_tree(c, text_str(&key), bytes, n, out, err);
+	if (r == 1)
+		catalog_index(c, repo, commit);
+	return r < 0 ? r : 0;
+}
+
+/* ---- refs, kernels, trust ---- */
+
+int catalog_refs(struct catalog *c, const struct repo_id *repo,
+		 enum catalog_reach reach, struct source_refs *out,
+		 int64_t *age_s, struct err *err)
+{
+	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
+	AUTO(auto_text) struct text note = TEXT_INIT(FACT_BYTES_MAX);
+	int64_t age = 0;
+	int r;
+
+	add_repo_key(&key, c, repo);
+	if (reach == CATALOG_SOURCE) {
+		r = c->source->ops->refs(c->source, repo, out, err);
+		if (r < 0)
+			return r;
+		fact_print_refs(&note, out);
+		catalog_note(c, "refs", text_str(&key), &note);
+	} else if (store_note_read(c->store, "refs", text_str(&key), &note,
+				   &age) < 0 ||
+		   fact_parse_refs(&note, out) < 0) {
+		return err_set(err, EAGAIN, "the refs of %s are not in the "
+					    "cache", text_str(&key));
+	}
+	if (age_s)
+		*age_s = age;
+	return 0;
+}
+
+int catalog_kernels(struct catalog *c, const char *owner,
+		    enum catalog_reach reach, struct source_names *out,
+		    int64_t *age_s, struct err *err)
+{
+	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
+	AUTO(auto_text) struct text note = TEXT_INIT(FACT_BYTES_MAX);
+	int64_t age = 0;
+	int r;
+
+	catalog_owner_key(&key, c, owner);
+	if (reach == CATALOG_SOURCE) {
+		r = c->source->ops->kernels(c->source, owner, out, err);
+		if (r < 0)
+			return r;
+		fact_print_names(&note, out);
+		catalog_note(c, "kernels", text_str(&key), &note);
+	} else if (store_note_read(c->store, "kernels", text_str(&key), &note,
+				   &age) < 0 ||
+		   fact_parse_names(&note, out) < 0) {
+		return err_set(err, EAGAIN, "the kernels of %s are not in the "
+					    "cache", text_str(&key));
+	}
+	if (age_s)
+		*age_s = age;
+	return 0;
+}
+
+/* Does a "yes" lie there, not older than asked? */
+static bool trust_kept(struct catalog *c, const char *key, bool any_age)
+{
+	AUTO(auto_text) struct text note = TEXT_INIT(64);
+	struct cursor lines;
+	struct cursor line;
+	int64_t age = 0;
+
+	return store_note_read(c->store, "trust", key, &note, &age) == 0 &&
+	       fact_open(&note, "trust", &lines) == 0 &&
+	       fact_next(&lines, &line) && cursor_equals(&line, "yes") &&
+	       (any_age || age <= CATALOG_TRUST_S);
+}
+
+int catalog_trusted(struct catalog *c, const char *owner, bool any_age,
+		    enum catalog_reach reach, bool *out, struct err *err)
+{
+	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
+	AUTO(auto_text) struct text note = TEXT_INIT(64);
+	bool yes = false;
+	int r;
+
+	catalog_owner_key(&key, c, owner);
+	if (trust_kept(c, text_str(&key), any_age)) {
+		*out = true;
+		return 0;
+	}
+	if (reach == CATALOG_DISK)
+		return err_set(err, EAGAIN, "no fresh word about publisher "
+					    "'%s' in the cache", owner);
+	r = c->source->ops->trusted(c->source, owner, &yes, err);
+	if (r < 0)
+		return r;
+	/* A "no" is written only to take back what was said before. */
+	if (yes || trust_kept(c, text_str(&key), true)) {
+		fact_begin(&note, "trust");
+		text_add(&note, yes ? "yes\n" : "no\n");
+		fact_end(&note);
+		catalog_note(c, "trust", text_str(&key), &note);
+	}
+	*out = yes;
+	return 0;
+}

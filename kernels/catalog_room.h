@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef KERNELS_CATALOG_ROOM_H
+#define KERNELS_CATALOG_ROOM_H
+
+/*
+ * Inside of the catalog: what catalog.c (notes and their keys),
+ * catalog_index.c (what is cached) and catalog_read.c (small files) share.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/lock.h"
+#include "catalog.h"
+
+struct text;
+
+#define CATALOG_KEY_MAX 4096
+
+struct catalog {
+	struct source *source;
+	struct store *store;
+	struct lock mu;
+	pthread_cond_t indexed;
+	bool indexing; /* mu; somebody reads and rewrites an index */
+};
+
+/* "<url> <owner>" */
+void catalog_owner_key(struct text *key, const struct catalog *c,
+		       const char *owner);
+/* Write a note; that it could not be is a line at debug level. */
+void catalog_note(struct catalog *c, const char *kind, const char *key,
+		  const struct text *note);
+/* This commit has a listing in the cache. */
+void catalog_index(struct catalog *c, const struct repo_id *repo,
+		   const char *commit);
+
+#endif
