@@ -491,7 +491,8 @@ def give_way(g, found):
     """What runs the installed package FOUND in the namespace G."""
     new = become(g, found)
     loader = found.loader
-    if hasattr(loader, "get_code") and type(loader) is not ExtensionFileLoader:
+    is_library = isinstance(loader, ExtensionFileLoader)
+    if hasattr(loader, "get_code") and not is_library:
         return lambda: run(g, loader)
 
     def load():

@@ -56,13 +56,13 @@ def _kernelfs_door(g):
     del g["_kernelfs_door"]
     try:
         run = (sys.modules.get("_kernelfs_1") or load()).enter(g)
-    except ImportError as e:
-        failed = e
-        raise
-    finally:
         g["__getattr__"] = before
         if before is None:
             del g["__getattr__"]
+    except BaseException as e:
+        failed = e  # told to whoever waits or comes too late
+        raise
+    finally:
         known.release()
     run()
 

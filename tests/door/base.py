@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test of the door needs: a mount, and a Python that uses it."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+
+import fixture
+
+_mounts = []
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+needs_torch = unittest.skipUnless(HAS_TORCH, "this Python has no torch")
+needs_folder = unittest.skipIf(
+    fixture.REAL_MOUNT, "changes the mount, which only a folder allows"
+)
+
+
+class DoorTest(unittest.TestCase):
+    """One mount per program; a test that changes it makes its own."""
+
+    def setUp(self):
+        self.mount = None
+        if fixture.REAL_MOUNT:
+            self.root = os.path.realpath(fixture.REAL_MOUNT)
+            return
+        if not _mounts:
+            _mounts.append(fixture.Mount())
+        self.use(_mounts[0])
+
+    def use(self, mount):
+        self.mount, self.root = mount, mount.path
+
+    def own_mount(self, kernels=fixture.KERNELS):
+        self.use(fixture.Mount(kernels))
+        return self.mount
+
+    def folder(self):
+        path = os.path.realpath(tempfile.mkdtemp(prefix="door-"))
+        self.addCleanup(shutil.rmtree, path, True)
+        return path
+
+    def serve(self, *paths, before=""):
+        """Have the mount answer for a Python with PATHS; give the spec."""
+        spec = fixture.spell(paths, before)
+        if self.mount:
+            self.mount.serve(spec)
+        return spec
+
+    def start(self, code, *args, first=(), last=(), **how):
+        """Run CODE in a Python with FIRST, the mount and LAST as its path."""
+        if how.pop("served", True):
+            self.serve(*first, *last)
+        env = fixture.clean_environment(
+            PYTHONPATH=os.pathsep.join([*first, self.root, *last]),
+            **how.pop("env", {})
+        )
+        command = [sys.executable, *how.pop("options", ())]
+        if code is not None:
+            command += ["-c", textwrap.dedent(code)]
+        return subprocess.run(
+            [*command, *args],
+            env=env,
+            cwd=how.pop("cwd", "/"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=300,
+            universal_newlines=True,
+            **how
+        )
+
+    def python(self, code, *args, **how):
+        """As start(), for code that must succeed; gives what it printed."""
+        done = self.start(code, *args, **how)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+    def fails(self, code, *args, **how):
+        """As start(), for code that must end with an exception."""
+        done = self.start(code, *args, **how)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        return done.stderr

@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernels that the tests of the door import, and where they lie.
+
+    fixture.py hub FOLDER     write them as the folders of a Hub:
+                              <owner>/<repo>/branches/<name>/build/<variant>/…
+
+With KERNELFS_TEST_MOUNT set, the tests use that mount: of a Hub that holds
+just these folders, made with import=kernels-community/door-named (named, so
+it wins over an installed package) and import=kernels-community (the rest).
+Without it they make a plain folder that looks like such a mount.
+"""
+
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DOOR = os.path.join(os.path.dirname(os.path.dirname(HERE)), "fs", "door")
+OWNER = "kernels-community"
+REAL_MOUNT = os.environ.get("KERNELFS_TEST_MOUNT")
+NAMED = "door-named"
+
+PLAIN = {
+    "__init__.py": '''"""A plain kernel."""
+import door_plain.util
+from . import sub
+from .sub import double
+from .deep.leaf import LEAF
+
+VERSION = %d
+names = sorted(n for n in globals() if not n.startswith("__"))
+
+
+class Point:
+    """A point."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __eq__(self, other):
+        return type(other) is type(self) and other.x == self.x
+
+
+def fail():
+    raise LookupError("out of the kernel")
+
+
+def torch_scale(x):
+    return x * 2 + 1
+''',
+    "sub.py": "from .util import TWO\n\n\ndef double(x):\n    return TWO * x\n",
+    "util.py": "TWO = 2\n",
+    "late.py": "from .sub import double\n\nFOUR = double(2)\n",
+    "__main__.py": 'from . import VERSION\n\nprint("main", VERSION)\n',
+    "tool.py": 'from . import double\n\nprint("tool", double(4))\n',
+    "deep/__init__.py": "",
+    "deep/leaf.py": "from ..util import TWO\n\nLEAF = TWO + 1\n",
+    "loose/part.py": "PART = 5\n",
+    "data.txt": "some data\n",
+}
+SLOW = {
+    # Threads arrive while the package runs; the event is set by the test.
+    "__init__.py": "import builtins\n\n"
+    "builtins.door_started.set()\nbuiltins.door_go.wait(20)\n"
+    "from .inner import INNER\n\nDONE = True\n",
+    "inner.py": "INNER = 1\n",
+    "other.py": "OTHER = 2\n",
+}
+RAISES = {
+    "__init__.py": "from . import part\n\n\ndef burst():\n"
+    '    raise ZeroDivisionError("from the kernel")\n\n\n'
+    "import os\n\nif not os.environ.get('DOOR_CALM'):\n    burst()\n",
+    "part.py": "PART = 1\n",
+}
+LAZY = {
+    "__init__.py": "def __getattr__(name):\n"
+    "    if name == 'answer':\n        return 42\n"
+    "    raise AttributeError(name)\n",
+}
+UNIVERSAL = "torch-universal"
+
+
+def which(*variants):
+    return {v: {"__init__.py": "VARIANT = %r\n" % v} for v in variants}
+
+
+TORCHES = tuple(
+    "torch%s-cxx11-%s-%s-linux" % (torch, backend, cpu)
+    for torch in ("27", "212", "213")
+    for backend in ("cpu", "cu126", "cu130", "rocm72")
+    for cpu in ("x86_64", "aarch64")
+)
+# repository -> revision -> variant -> path in the variant -> text
+KERNELS = {
+    "door-plain": {
+        "v1": {UNIVERSAL: dict(PLAIN, **{"__init__.py": PLAIN["__init__.py"] % 1})},
+        "v2": {UNIVERSAL: dict(PLAIN, **{"__init__.py": PLAIN["__init__.py"] % 2})},
+    },
+    "door-nested": {
+        "v1": {
+            UNIVERSAL: {
+                "door_nested/__init__.py": "from .sub import X\n",
+                "door_nested/sub.py": "X = 7\n",
+            }
+        }
+    },
+    "door-slow": {"v1": {UNIVERSAL: SLOW}},
+    "door-raises": {"v1": {UNIVERSAL: RAISES}},
+    "door-lazy": {"v1": {UNIVERSAL: LAZY}},
+    "door-which": {"v1": which(UNIVERSAL, *TORCHES)},
+    "door-none": {"v1": which("torch19-cxx11-cu101-x86_64-linux")},
+    "door-owned": {"v1": {UNIVERSAL: {"__init__.py": "FROM = 'hub'\n"}}},
+    NAMED: {"v1": {UNIVERSAL: {"__init__.py": "FROM = 'hub'\n"}}},
+}
+
+
+def package_of(repo):
+    return repo.replace("-", "_")
+
+
+def metadata(repo, variant):
+    package = package_of(repo)
+    return json.dumps(
+        {
+            "name": repo,
+            "id": "_%s_0123abc" % package,
+            "version": 1,
+            "license": "Apache-2.0",
+            "python-depends": [],
+            "backend": {"type": "cpu"},
+        }
+    )
+
+
+def put(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def put_builds(top, repo, variants):
+    for variant, files in variants.items():
+        folder = os.path.join(top, "build", variant)
+        put(os.path.join(folder, "metadata.json"), metadata(repo, variant))
+        for path, text in files.items():
+            put(os.path.join(folder, path), text)
+
+
+def write_hub(root):
+    """The kernels as folders of the stand-in Hub."""
+    owner = {"trusted": True, "kind": "org"}
+    put(os.path.join(root, OWNER, "owner.json"), json.dumps(owner))
+    for repo, revisions in KERNELS.items():
+        for name, variants in revisions.items():
+            put_builds(
+                os.path.join(root, OWNER, repo, "branches", name), repo, variants
+            )
+
+
+class Mount:
+    """A plain folder that looks like a mount to the door."""
+
+    def __init__(self, kernels=KERNELS):
+        self.path = os.path.realpath(tempfile.mkdtemp(prefix="door-mount-"))
+        atexit.register(shutil.rmtree, self.path, True)
+        self.kernels, self.specs = kernels, set()
+        os.makedirs(self.at(".kernelfs/door"))
+        shutil.copy(os.path.join(DOOR, "core.py"), self.at(".kernelfs/door"))
+        with open(os.path.join(DOOR, "stub.py"), encoding="utf-8") as file:
+            self.stub = file.read()
+        for repo, revisions in kernels.items():
+            for name, variants in revisions.items():
+                commit = self.commit(repo, name)
+                put_builds(self.at(commit), repo, variants)
+                put(self.at(commit, ".kernelfs/decision"), "")
+                self.put_stub(commit + "/python", repo)
+                link = "%s/%s@%s" % (OWNER, repo, name)
+                os.symlink(os.path.basename(commit), self.at(link))
+            self.put_stub("", repo)
+
+    def at(self, *parts):
+        return os.path.join(self.path, *parts)
+
+    def put_stub(self, folder, repo):
+        put(self.at(folder, package_of(repo), "__init__.py"), self.stub)
+
+    def commit(self, repo, name):
+        sha = hashlib.sha1(("%s %s" % (repo, name)).encode()).hexdigest()
+        return "%s/%s@%s" % (OWNER, repo, sha)
+
+    def default(self, repo):
+        return max(self.kernels[repo])
+
+    def serve(self, spec):
+        """Answer for an environment, as the filesystem would."""
+        if spec in self.specs:
+            return
+        self.specs.add(spec)
+        base = spec.partition("+")[0]
+        for repo, revisions in self.kernels.items():
+            for name, variants in revisions.items():
+                for at in (name, self.commit(repo, name).partition("@")[2]):
+                    own = "%s/%s@%s/python/" % (OWNER, repo, at)
+                    self.answer(spec, base, own, repo, name, variants)
+            name = self.default(repo)
+            self.answer(spec, base, "", repo, name, revisions[name])
+        put(self.at(".env", spec, package_of(NAMED) + ".pinned"), "")
+
+    def answer(self, spec, base, own, repo, name, variants):
+        package = package_of(repo)
+        link = self.at(".env", spec, own + package)
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        fits = [v for v in (base, UNIVERSAL) if v in variants]
+        if not fits:
+            lines = ["%s: does not fit" % v for v in variants]
+            first = "%s/%s (revision: %s) has no build for %s:"
+            put(
+                link + ".why",
+                "\n".join([first % (OWNER, repo, name, spec), ""] + lines),
+            )
+            return
+        place = self.at(self.commit(repo, name), "build", fits[0])
+        nested = os.path.join(place, package)
+        self.link(link, nested if os.path.isdir(nested) else place)
+
+    def link(self, link, target):
+        os.symlink(os.path.relpath(target, os.path.dirname(link)), link)
+
+
+def clean_environment(**more):
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("PYTHON", "KERNELS", "HF_"))
+    }
+    env.update(PYTHONDONTWRITEBYTECODE="1", **more)
+    return env
+
+
+SPELL = (
+    "import sys; g = {'__name__': 'spell'}; "
+    "exec(compile(open(sys.argv[1]).read(), sys.argv[1], 'exec'), g); "
+    "print(g['environment']())"
+)
+_spelled = {}
+
+
+def spell(paths=(), before=""):
+    """The spec that the door gives a Python that has PATHS in front."""
+    key = (tuple(paths), before)
+    if key not in _spelled:
+        _spelled[key] = subprocess.run(
+            [sys.executable, "-c", before + SPELL, os.path.join(DOOR, "core.py")],
+            env=clean_environment(PYTHONPATH=os.pathsep.join(paths)),
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=300,
+            universal_newlines=True,
+        ).stdout.strip()
+    return _spelled[key]
+
+
+FAKE_TORCH = '''
+__version__ = {version!r}
+
+
+class Space:
+    def __init__(self, **more):
+        self.__dict__.update(more)
+
+
+version = Space(cuda={cuda!r}, hip={hip!r}, xpu={xpu!r})
+backends = Space(mps=Space(is_available=lambda: {mps!r}))
+_C = Space(_get_privateuse1_backend_name=lambda: {private!r})
+devices = {devices!r}
+cuda = Space(
+    is_initialized=lambda: devices is not None,
+    is_available=lambda: 1 / 0,
+    device_count=lambda: len(devices),
+    get_device_capability=lambda i: devices[i],
+    get_device_properties=lambda i: Space(gcnArchName=devices[i]),
+)
+ops = Space(loaded_libraries=set({libraries!r}))
+
+
+def compiled_with_cxx11_abi():
+    return {cxx11!r}
+
+
+{more}
+'''
+
+
+def fake_torch(folder, version="2.12.0", more="", **facts):
+    """A package `torch` that says of itself what the test wants."""
+    values = dict(
+        cuda=None,
+        hip=None,
+        xpu=None,
+        mps=False,
+        private="privateuseone",
+        devices=None,
+        libraries=(),
+        cxx11=True,
+    )
+    values.update(facts)
+    put(
+        os.path.join(folder, "torch", "__init__.py"),
+        FAKE_TORCH.format(version=version, more=more, **values),
+    )
+    return folder
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] != "hub":
+        sys.exit(__doc__)
+    write_hub(sys.argv[2])
