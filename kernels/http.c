@@ -221,14 +221,36 @@ char *http_url_join(const char *base, const char *rel)
 	return text_dup(joined, strlen(joined));
 }
 
+bool http_url_same_origin(const struct http_url *a, const struct http_url *b)
+{
+	return a->https == b->https && strcmp(a->host, b->host) == 0;
+}
+
 bool http_same_origin(const char *a, const char *b)
 {
 	struct http_url ua;
 	struct http_url ub;
 
 	return http_url_parse(&ua, a, NULL) == 0 &&
-	       http_url_parse(&ub, b, NULL) == 0 && ua.https == ub.https &&
-	       strcmp(ua.host, ub.host) == 0;
+	       http_url_parse(&ub, b, NULL) == 0 &&
+	       http_url_same_origin(&ua, &ub);
+}
+
+int http_url_follow(struct http_url *to, const struct http_url *from,
+		    const char *location, struct err *err)
+{
+	struct err bad = ERR_INIT;
+
+	if (!location)
+		return err_set(err, EIO, "%s: redirected to no place",
+			       from->shown);
+	if (http_url_parse(to, location, &bad) < 0)
+		return err_set(err, EIO, "%s: redirected to a place that is %s",
+			       from->shown, err_text(&bad));
+	if (from->https && !to->https)
+		return err_set(err, EIO, "%s: redirected from https to http, "
+					 "which is refused", from->shown);
+	return 0;
 }
 
 /* ---- handles ---- */

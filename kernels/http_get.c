@@ -276,25 +276,15 @@ static int exchange(struct call *c, const char *url, bool first)
 	return r == -EAGAIN ? again(c, HTTP_RETRIES) : r;
 }
 
-/* Where a redirect leads: checked, and whether it leaves the origin. */
 static int follow(struct call *c)
 {
 	struct http_url to;
-	struct err bad = ERR_INIT;
+	int r = http_url_follow(&to, &c->here, c->hop.location, &c->why);
 
-	if (!c->hop.location)
-		return err_set(&c->why, EIO,
-			       "%s: the server answered %ld and named no place",
-			       c->here.shown, c->hop.status);
-	if (http_url_parse(&to, c->hop.location, &bad) < 0)
-		return err_set(&c->why, EIO, "%s: redirected to a place that "
-			       "is %s", c->here.shown, err_text(&bad));
-	if (c->here.https && !to.https)
-		return err_set(&c->why, EIO,
-			       "%s: redirected from https to http, which is "
-			       "refused", c->here.shown);
+	if (r < 0)
+		return r;
 	/* Dropped for good: a later hop back home is not asked for by us. */
-	if (to.https != c->first.https || strcmp(to.host, c->first.host) != 0)
+	if (!http_url_same_origin(&to, &c->first))
 		c->foreign = true;
 	c->here = to;
 	return hosts_wait(c->h->hosts, to.host, 0, c->hop.deadline_ms,

@@ -53,6 +53,14 @@ struct http_url {
 
 /* -EINVAL with a sentence: not http or https, no host, a user in it, … */
 int http_url_parse(struct http_url *out, const char *url, struct err *err);
+/*
+ * Where a redirect from `from` leads. -EIO with a sentence: nowhere, to no
+ * URL of ours, from https to http.
+ */
+int http_url_follow(struct http_url *to, const struct http_url *from,
+		    const char *location, struct err *err);
+/* Same scheme, host and port? */
+bool http_url_same_origin(const struct http_url *a, const struct http_url *b);
 /* `rel` as seen from `base`, absolute; caller frees. NULL: no such URL. */
 char *http_url_join(const char *base, const char *rel);
 
