@@ -15,8 +15,8 @@
 /*
  * Notes, by kind, and their keys:
  *
- *	trees	"<url> <owner>/<repo>@<commit>:<dir>": the file of a tree; for
- *		all below with two more '*' between '/', as no folder ends
+ *	trees	"<url> <owner>/<repo>@<commit>:<dir>": the file of a tree; all
+ *		below: with TREE_ALL behind it
  *	refs	"<url> <owner>/<repo>"
  *	kernels	"<url> <owner>"
  *	trust	"<url> <owner>": "yes", or "no" where a "yes" was before
@@ -26,6 +26,9 @@
  * A note that cannot be read or is damaged counts as absent, and one that
  * cannot be written (a read-only cache) costs only the next question.
  */
+
+/* No folder's path ends so. */
+#define TREE_ALL "/**/"
 
 int catalog_new(struct catalog **out, struct source *source,
 		struct store *store, struct err *err)
@@ -133,7 +136,7 @@ int catalog_tree(struct catalog *c, const struct repo_id *repo,
 	int r;
 
 	add_repo_key(&key, c, repo);
-	text_printf(&key, "@%s:%s%s", commit, dir, recursive ? "/**/" : "");
+	text_printf(&key, "@%s:%s%s", commit, dir, recursive ? TREE_ALL : "");
 	if (text_failed(&key))
 		return err_errno(err, ENAMETOOLONG, "listing");
 	if (tree_from_note(c, text_str(&key), out) == 0)
