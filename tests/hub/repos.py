@@ -3,11 +3,11 @@
 
 Layout below the root:
 
-    <owner>/owner.json                    {"trusted": bool, "kind": "org"|"user"}
-    <owner>/<repo>/repo.json              optional, keys below
-    <owner>/<repo>/branches/<name>/...    the files of a branch, "/" as %2F
-    <owner>/<repo>/tags/<name>/...        a tag with its own files, or
-    <owner>/<repo>/tags/<name>            a text file: a branch or a commit
+    <owner>/owner.json                 {"trusted": bool, "kind": "org"|"user"}
+    <owner>/<repo>/repo.json           optional, keys below
+    <owner>/<repo>/branches/<name>/... the files of a branch, "/" as %2F
+    <owner>/<repo>/tags/<name>/...     a tag with its own files, or
+    <owner>/<repo>/tags/<name>         a text file: a branch or a commit
 
 repo.json: "private" (bool), "gated" (false, "auto", "manual"), "lfs" (glob
 patterns against the path or its last part, default ["*.so"]), "lfs_over"
