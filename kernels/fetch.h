@@ -33,25 +33,35 @@ struct fetch_blob {
 };
 
 struct fetch_waiter {
-	/* r: 0 (it is in the store) or -errno with err set; on a worker, no
-	 * lock held, exactly once */
+	/* r: 0 (it is in the store) or -errno with err set; on a worker or
+	 * inside fetch_expire, fetch_now or fetch_free, no lock held, exactly
+	 * once. w is the caller's again when it is called. */
 	void (*done)(struct fetch_waiter *w, int r, const struct err *err);
 	struct fetch_waiter *next; /* fetch's */
-	const struct digest *digest; /* fetch's, for cancelling */
+	const struct digest *digest; /* fetch's: NULL once it was taken off */
 };
 
 /* Borrows all three; they outlive it. `deadline_ms`: a blob that makes no
  * progress for so long fails with -ETIMEDOUT. */
 int fetch_new(struct fetch **out, struct source *source, struct store *store,
 	      struct pool *net, int64_t deadline_ms, struct err *err);
-void fetch_free(struct fetch *f); /* cancels; all waiters were called */
+/* Cancels: waiters are called with -ECANCELED, downloads are told to stop and
+ * waited for. Nobody asks any more; who may hang in the source was stopped. */
+void fetch_free(struct fetch *f); /* NULL allowed */
 
 /* 0 when the blob is in the store already, -EINPROGRESS when w will be
  * called, -errno. */
 int fetch_ask(struct fetch *f, const struct fetch_blob *blob,
 	      struct fetch_waiter *w, struct err *err);
-/* true: w will not be called. */
+/* true: w will not be called. false: it was, is about to be, or was never
+ * asked with (all zero but `done`). */
 bool fetch_cancel(struct fetch *f, struct fetch_waiter *w);
+/*
+ * Fail with -ETIMEDOUT what has been still for the deadline at `now_ms`
+ * (io_now_ms): a running download since its last byte, a waiting one since
+ * anybody's. For a timer, at least once a second: all workers may hang.
+ */
+void fetch_expire(struct fetch *f, int64_t now_ms);
 /*
  * Fetch every file of a build's listing that is not there, wanted later
  * except `first` (a path in the listing, NULL: none), which goes in front.
@@ -61,7 +71,8 @@ bool fetch_cancel(struct fetch *f, struct fetch_waiter *w);
 int fetch_build(struct fetch *f, const struct repo_id *repo,
 		const char *commit, const char *dir, struct tree *tree,
 		const char *first);
-/* The same, waiting until everything is there; for verbs. */
+/* fetch_ask, waiting; for verbs. Downloads on this thread unless a worker is
+ * at it already, so that a worker of the pool may call it too. */
 int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err);
 
 /* {"running": n, "queued": n, "done": n, "failed": n, "bytes": n} */

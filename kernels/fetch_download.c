@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fetch_room.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "http.h"
+#include "source.h"
+#include "store.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+/*
+ * One download, on one thread, which may wait. What went wrong on the way is
+ * mended here as far as that makes sense: a cut goes on where it ended, as
+ * long as each attempt brings bytes; wrong bytes are asked for once more from
+ * the start, because a proxy may have mixed them up. What is still wrong
+ * then is an error and never gets a name.
+ */
+
+#define CUTS_MAX 5
+
+struct flight_sink {
+	struct http_sink sink; /* first: the source knows this part */
+	struct fetch *fetch;
+	struct flight *flight;
+	struct ingest *in;
+};
+
+static struct flight_sink *of_sink(struct http_sink *s)
+{
+	return map_item(s, struct flight_sink, sink);
+}
+
+static int sink_begin(struct http_sink *s, uint64_t from, struct err *err)
+{
+	struct flight_sink *fs = of_sink(s);
+
+	if (from == ingest_written(fs->in))
+		return 0;
+	if (from == 0)
+		return ingest_rewind(fs->in, err);
+	return err_set(err, EIO, "asked for the bytes from %llu, got those "
+		       "from %llu",
+		       (unsigned long long)ingest_written(fs->in),
+		       (unsigned long long)from);
+}
+
+static int sink_write(struct http_sink *s, const void *p, size_t n,
+		      struct err *err)
+{
+	struct flight_sink *fs = of_sink(s);
+	int64_t now = io_now_ms();
+
+	if (__atomic_load_n(&fs->flight->cancelled, __ATOMIC_RELAXED))
+		return err_set(err, ECANCELED, "nobody wants it any more");
+	__atomic_store_n(&fs->flight->progress_ms, now, __ATOMIC_RELAXED);
+	__atomic_store_n(&fs->fetch->last_byte_ms, now, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&fs->fetch->bytes, n, __ATOMIC_RELAXED);
+	return ingest_write(fs->in, p, n, err);
+}
+
+/* One question to the source, and the check when all bytes are here. */
+static int attempt(struct flight_sink *fs, struct err *err)
+{
+	struct flight *fl = fs->flight;
+	struct source *source = fs->fetch->source;
+	struct source_file file = {
+		.repo = &fl->repo,
+		.commit = fl->commit,
+		.path = fl->path,
+		.size = fl->size,
+		.from = ingest_written(fs->in),
+		.cancelled = &fl->cancelled,
+		.progress_ms = &fl->progress_ms,
+	};
+	int r;
+
+	/* An empty file needs no asking, nor does one that was cut after
+	 * its last byte. */
+	if (file.from < fl->size) {
+		r = source->ops->file(source, &file, &fs->sink, err);
+		if (r < 0)
+			return r;
+	}
+	return ingest_commit(fs->in, err);
+}
+
+static int download(struct flight_sink *fs, struct err *err)
+{
+	bool again = false;
+	int cuts = 0;
+
+	for (;;) {
+		uint64_t had = ingest_written(fs->in);
+		int r = attempt(fs, err);
+
+		if (r == -EBADMSG && !again) {
+			again = true;
+			r = ingest_rewind(fs->in, err);
+			if (r < 0)
+				return r;
+		} else if (r != -EIO || ingest_written(fs->in) <= had ||
+			   ++cuts > CUTS_MAX) {
+			return r;
+		}
+		if (__atomic_load_n(&fs->flight->cancelled, __ATOMIC_RELAXED))
+			return err_set(err, ECANCELED,
+				       "nobody wants it any more");
+	}
+}
+
+static int bring(struct fetch *f, struct flight *fl, struct err *err)
+{
+	struct flight_sink fs = {
+		.sink = { .begin = sink_begin, .write = sink_write },
+		.fetch = f,
+		.flight = fl,
+	};
+	int r = store_ingest(&fs.in, f->store, &fl->digest, fl->size, err);
+
+	if (r == 0) {
+		r = download(&fs, err);
+		ingest_free(fs.in);
+	}
+	if (r < 0)
+		return err_wrap(err, r, "fetch '%s/%s@%s/%s'", fl->repo.owner,
+				fl->repo.name, fl->commit, fl->path);
+	return 0;
+}
+
+int fetch_download(struct fetch *f, struct flight *fl, struct err *err)
+{
+	int lock = -1;
+	int r;
+
+	if (__atomic_load_n(&fl->cancelled, __ATOMIC_RELAXED))
+		return err_set(err, ECANCELED, "nobody wants it any more");
+	if (store_has(f->store, &fl->digest))
+		return 0;
+	r = store_lock(f->store, &fl->digest, &lock);
+	if (r == 0)
+		return 1;
+	/* No lock to be had is no reason to stop: two downloads of a blob
+	 * end well. A cache that cannot be written says so in a moment. */
+	if (r > 0 && store_has(f->store, &fl->digest)) {
+		store_unlock(f->store, &fl->digest, lock);
+		return 0;
+	}
+	__atomic_store_n(&fl->progress_ms, io_now_ms(), __ATOMIC_RELAXED);
+	r = bring(f, fl, err);
+	store_unlock(f->store, &fl->digest, lock);
+	return r;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fetch_room.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+
+#include <errno.h>
+
+/*
+ * The pool is given jobs that stand for no flight: each takes the best one
+ * there is when it runs, so that what became urgent, or is smaller,
+ * overtakes. A job of the lane "later" may take what is wanted now; the other
+ * way round it may not, or what nobody waits for would hold all workers.
+ *
+ * What another process is fetching is *parked* and looked at again every
+ * FETCH_POLL_MS. It is polled because there is nothing to wait on: flock has
+ * no descriptor that becomes readable, and a blocking one would hold a worker
+ * for each blob. One worker at most waits for all of them, and gives its
+ * place in the pool up each time.
+ */
+
+void fetch_work_finish(struct fetch *f, struct flight *fl, int r,
+		       const struct err *err)
+{
+	struct fetch_waiter *waiters;
+	struct flight *gone;
+
+	lock_take(&f->lock);
+	waiters = fetch_flight_end_locked(f, fl, &gone);
+	f->running--;
+	if (r == 0)
+		f->done++;
+	else if (r != -ECANCELED)
+		f->failed++;
+	if (fl->build) {
+		fetch_build_note_locked(fl->build, r);
+		fetch_build_put_locked(f, fl->build);
+	}
+	pthread_cond_broadcast(&f->changed);
+	lock_drop(&f->lock);
+	if (r < 0 && !waiters)
+		log_debug("fetch", "%s", err_text(err));
+	fetch_flight_call(waiters, r, err);
+	fetch_flight_free(fl);
+}
+
+static bool submit_locked(struct fetch *f, enum pool_lane lane)
+	LOCK_REQUIRES(&f->lock)
+{
+	for (size_t i = 0; i < FETCH_SLOTS; i++) {
+		struct slot *slot = &f->slots[lane][i];
+
+		if (slot->busy)
+			continue;
+		slot->busy = true;
+		f->busy++;
+		f->pending[lane]++;
+		pool_submit(f->net, &slot->job, lane);
+		return true;
+	}
+	return false;
+}
+
+void fetch_work_schedule_locked(struct fetch *f)
+{
+	uint64_t later = f->queue[POOL_LATER].count +
+			 fetch_build_left_locked(f);
+
+	if (f->stopping)
+		return;
+	while (f->pending[POOL_NOW] < f->queue[POOL_NOW].count &&
+	       submit_locked(f, POOL_NOW))
+		;
+	while (f->pending[POOL_LATER] < later && submit_locked(f, POOL_LATER))
+		;
+	if (f->parked && !f->polling &&
+	    f->pending[POOL_NOW] + f->pending[POOL_LATER] == 0)
+		(void)submit_locked(f, POOL_NOW);
+	/* The one that polls must not sleep on when there is work, and the
+	 * pool may have no other thread. */
+	if (f->polling && f->pending[POOL_NOW] + f->pending[POOL_LATER] > 0)
+		pthread_cond_broadcast(&f->changed);
+}
+
+static void requeue_due_locked(struct fetch *f) LOCK_REQUIRES(&f->lock)
+{
+	int64_t now = io_now_ms();
+	struct flight *next;
+
+	for (struct flight *fl = f->parked; fl; fl = next) {
+		next = fl->next;
+		if (fl->again_ms > now)
+			continue;
+		fetch_flight_lift_locked(f, fl);
+		fl->state = FLIGHT_QUEUED;
+		fetch_queue_push(&f->queue[fl->lane], fl);
+	}
+}
+
+/* The best flight for a job of this lane, running now, or NULL. */
+static struct flight *take_locked(struct fetch *f, enum pool_lane lane)
+	LOCK_REQUIRES(&f->lock)
+{
+	struct flight *fl = NULL;
+
+	requeue_due_locked(f);
+	while (!fl && !f->stopping) {
+		struct build *b = NULL;
+
+		fl = fetch_queue_top(&f->queue[POOL_NOW]);
+		if (!fl && lane == POOL_LATER) {
+			fl = fetch_queue_top(&f->queue[POOL_LATER]);
+			b = fetch_build_best_locked(f);
+		}
+		if (b && (!fl || b->files[b->at].size < fl->size)) {
+			fl = fetch_build_take_locked(f, b);
+			continue;
+		}
+		if (!fl)
+			return NULL;
+		fetch_queue_remove(&f->queue[fl->lane], fl);
+		fl->state = FLIGHT_RUNNING;
+	}
+	return fl;
+}
+
+/* Wait until the first parked flight is due, or there is work. */
+static void poll_locked(struct fetch *f) LOCK_REQUIRES(&f->lock)
+{
+	int64_t due = INT64_MAX;
+
+	if (!f->parked || f->polling || f->stopping ||
+	    f->pending[POOL_NOW] + f->pending[POOL_LATER] > 0)
+		return;
+	for (const struct flight *fl = f->parked; fl; fl = fl->next)
+		due = fl->again_ms < due ? fl->again_ms : due;
+	f->polling = true;
+	(void)lock_wait(&f->lock, &f->changed, due);
+	f->polling = false;
+}
+
+/* false: it ended meanwhile. */
+static bool park(struct fetch *f, struct flight *fl)
+{
+	bool parked;
+
+	lock_take(&f->lock);
+	parked = fl->listed;
+	if (parked) {
+		f->running--;
+		fl->state = FLIGHT_PARKED;
+		fl->again_ms = io_now_ms() + FETCH_POLL_MS;
+		fl->next = f->parked;
+		f->parked = fl;
+	}
+	lock_drop(&f->lock);
+	return parked;
+}
+
+static void fly(struct fetch *f, struct flight *fl)
+{
+	struct err err = ERR_INIT;
+	int r = fetch_download(f, fl, &err);
+
+	if (r == 1 && park(f, fl))
+		return;
+	if (r == 1)
+		r = err_set(&err, ECANCELED, "nobody wants it any more");
+	fetch_work_finish(f, fl, r, &err);
+}
+
+static void slot_run(struct pool_job *job)
+{
+	struct slot *slot = map_item(job, struct slot, job);
+	struct fetch *f = slot->fetch;
+	struct flight *fl;
+
+	lock_take(&f->lock);
+	f->pending[slot->lane]--;
+	fl = take_locked(f, slot->lane);
+	if (fl) {
+		f->running++;
+		fetch_work_schedule_locked(f);
+		lock_drop(&f->lock);
+		fly(f, fl);
+		lock_take(&f->lock);
+	} else {
+		poll_locked(f);
+	}
+	slot->busy = false;
+	f->busy--;
+	fetch_work_schedule_locked(f);
+	pthread_cond_broadcast(&f->changed);
+	lock_drop(&f->lock);
+}
+
+void fetch_work_init(struct fetch *f)
+{
+	for (size_t i = 0; i < FETCH_SLOTS; i++) {
+		f->slots[POOL_NOW][i].lane = POOL_NOW;
+		f->slots[POOL_LATER][i].lane = POOL_LATER;
+	}
+	for (size_t i = 0; i < 2 * FETCH_SLOTS; i++) {
+		struct slot *slot = &f->slots[i / FETCH_SLOTS][i % FETCH_SLOTS];
+
+		slot->job.run = slot_run;
+		slot->fetch = f;
+	}
+}
+
+void fetch_work_withdraw_locked(struct fetch *f)
+{
+	for (size_t i = 0; i < 2 * FETCH_SLOTS; i++) {
+		struct slot *slot = &f->slots[i / FETCH_SLOTS][i % FETCH_SLOTS];
+
+		if (slot->busy && pool_withdraw(f->net, &slot->job) == 1) {
+			slot->busy = false;
+			f->busy--;
+			f->pending[slot->lane]--;
+		}
+	}
+}
