@@ -236,8 +236,7 @@ int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err)
 	r = join_locked(f, fl, &n.waiter, &fl);
 	mine = r == 0 && fl->state != FLIGHT_RUNNING;
 	if (mine) {
-		fetch_flight_lift_locked(f, fl);
-		fl->state = FLIGHT_RUNNING;
+		fetch_flight_claim_locked(f, fl);
 		f->running++;
 	}
 	lock_drop(&f->lock);

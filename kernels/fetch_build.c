@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetch_room.h"
 
-#include "base/err.h"
 #include "base/text.h"
 #include "store.h"
 #include "tree.h"
@@ -86,25 +85,23 @@ void fetch_build_drop_all_locked(struct fetch *f)
 	}
 }
 
-static struct flight *flight_of(const struct build *b, uint32_t entry,
-				struct err *err)
+static struct flight *flight_of(const struct repo_id *repo, const char *commit,
+				const char *dir, const struct tree_entry *e)
 {
-	struct fetch_blob blob = { .repo = &b->repo, .commit = b->commit };
+	struct fetch_blob blob = {
+		.repo = repo,
+		.commit = commit,
+		.digest = e->digest,
+		.size = e->size,
+	};
 	char path[2 * TREE_PATH_MAX + 2];
-	struct tree_entry e;
-	int n;
+	int n = snprintf(path, sizeof(path), "%s%s%s", dir, dir[0] ? "/" : "",
+			 e->path);
 
-	tree_get(b->tree, entry, &e);
-	n = snprintf(path, sizeof(path), "%s%s%s", b->dir, b->dir[0] ? "/" : "",
-		     e.path);
-	if (n < 0 || (size_t)n >= sizeof(path)) {
-		(void)err_set(err, ENAMETOOLONG, "path '%.300s'", e.path);
+	if (n < 0 || (size_t)n >= sizeof(path))
 		return NULL;
-	}
 	blob.path = path;
-	blob.digest = e.digest;
-	blob.size = e.size;
-	return fetch_flight_new(&blob, err);
+	return fetch_flight_new(&blob, NULL);
 }
 
 struct flight *fetch_build_take_locked(struct fetch *f, struct build *b)
@@ -118,7 +115,7 @@ struct flight *fetch_build_take_locked(struct fetch *f, struct build *b)
 	lock_drop(&f->lock);
 	tree_get(b->tree, entry, &e);
 	if (!store_has(f->store, &e.digest))
-		fl = flight_of(b, entry, NULL);
+		fl = flight_of(&b->repo, b->commit, b->dir, &e);
 	lock_take(&f->lock);
 	other = fl ? fetch_flight_find_locked(f, &fl->digest, fl->size) : NULL;
 	if (other)
@@ -206,34 +203,26 @@ static void put_in_front(struct fetch *f, struct flight *fl)
 	lock_drop(&f->lock);
 }
 
-int fetch_build(struct fetch *f, const struct repo_id *repo,
-		const char *commit, const char *dir, struct tree *tree,
-		const char *first)
+/* Is this build being fetched? Then it need not be listed again. */
+static bool is_listed_locked(const struct fetch *f, const struct repo_id *repo,
+			     const char *commit, const char *dir,
+			     const struct tree *tree) LOCK_REQUIRES(&f->lock)
 {
-	uint32_t at = first ? tree_find(tree, first) : TREE_NONE;
-	struct build *b = build_new(repo, commit, dir, tree);
-	struct build *same;
-	struct tree_entry e;
-
-	if (!b)
-		return strlen(commit) > REF_COMMIT_LEN ? -EINVAL : -ENOMEM;
-	if (at != TREE_NONE) {
-		tree_get(tree, at, &e);
-		if (e.kind == TREE_FILE) {
-			struct flight *fl = flight_of(b, at, NULL);
-
-			if (fl)
-				put_in_front(f, fl);
-		}
+	for (const struct build *b = f->builds; b; b = b->next) {
+		if (b->tree == tree && repo_equal(&b->repo, repo) &&
+		    strcmp(b->commit, commit) == 0 &&
+		    strcmp(b->dir, dir) == 0)
+			return true;
 	}
+	return false;
+}
+
+/* Takes b. */
+static void list_build(struct fetch *f, struct build *b)
+{
 	lock_take(&f->lock);
-	for (same = f->builds; same; same = same->next) {
-		if (same->tree == tree && repo_equal(&same->repo, repo) &&
-		    strcmp(same->commit, commit) == 0 &&
-		    strcmp(same->dir, dir) == 0)
-			break;
-	}
-	if (!same && !f->stopping && b->count) {
+	if (b->count && !f->stopping &&
+	    !is_listed_locked(f, &b->repo, b->commit, b->dir, b->tree)) {
 		b->next = f->builds;
 		f->builds = b;
 		b = NULL;
@@ -241,5 +230,35 @@ int fetch_build(struct fetch *f, const struct repo_id *repo,
 	}
 	lock_drop(&f->lock);
 	build_free(b);
+}
+
+int fetch_build(struct fetch *f, const struct repo_id *repo,
+		const char *commit, const char *dir, struct tree *tree,
+		const char *first)
+{
+	uint32_t at = first ? tree_find(tree, first) : TREE_NONE;
+	struct tree_entry e = { .kind = TREE_FOLDER };
+	struct build *b;
+	bool listed;
+
+	if (strlen(commit) > REF_COMMIT_LEN)
+		return -EINVAL;
+	if (at != TREE_NONE)
+		tree_get(tree, at, &e);
+	if (e.kind == TREE_FILE) {
+		struct flight *fl = flight_of(repo, commit, dir, &e);
+
+		if (fl)
+			put_in_front(f, fl);
+	}
+	lock_take(&f->lock);
+	listed = is_listed_locked(f, repo, commit, dir, tree);
+	lock_drop(&f->lock);
+	if (listed)
+		return 0;
+	b = build_new(repo, commit, dir, tree);
+	if (!b)
+		return -ENOMEM;
+	list_build(f, b);
 	return 0;
 }

@@ -118,6 +118,14 @@ void fetch_flight_lane_locked(struct fetch *f, struct flight *fl,
 	fl->lane = lane;
 }
 
+void fetch_flight_claim_locked(struct fetch *f, struct flight *fl)
+{
+	fetch_flight_lift_locked(f, fl);
+	fl->state = FLIGHT_RUNNING;
+	/* its deadline begins anew: what came before was others' time */
+	__atomic_store_n(&fl->progress_ms, io_now_ms(), __ATOMIC_RELAXED);
+}
+
 struct fetch_waiter *fetch_flight_end_locked(struct fetch *f, struct flight *fl,
 					     struct flight **gone)
 {
@@ -134,6 +142,9 @@ struct fetch_waiter *fetch_flight_end_locked(struct fetch *f, struct flight *fl,
 		__atomic_store_n(&fl->cancelled, true, __ATOMIC_RELAXED);
 	} else {
 		fetch_flight_lift_locked(f, fl);
+		if (fl->build)
+			fetch_build_put_locked(f, fl->build);
+		fl->build = NULL;
 		*gone = fl;
 	}
 	return waiters;

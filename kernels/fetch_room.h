@@ -162,6 +162,9 @@ int fetch_flight_list_locked(struct fetch *f, struct flight *fl,
 /* Out of the queue or the parking place; the state is the caller's to set. */
 void fetch_flight_lift_locked(struct fetch *f, struct flight *fl)
 	LOCK_REQUIRES(&f->lock);
+/* The caller's thread runs it from here on. */
+void fetch_flight_claim_locked(struct fetch *f, struct flight *fl)
+	LOCK_REQUIRES(&f->lock);
 /* Wanted now, or later after all. */
 void fetch_flight_lane_locked(struct fetch *f, struct flight *fl,
 			      enum pool_lane lane) LOCK_REQUIRES(&f->lock);

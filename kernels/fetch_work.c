@@ -119,8 +119,7 @@ static struct flight *take_locked(struct fetch *f, enum pool_lane lane)
 		}
 		if (!fl)
 			return NULL;
-		fetch_queue_remove(&f->queue[fl->lane], fl);
-		fl->state = FLIGHT_RUNNING;
+		fetch_flight_claim_locked(f, fl);
 	}
 	return fl;
 }
