@@ -35,8 +35,8 @@ struct map_link *map_find(const struct map *m, uint64_t hash, const void *key);
 int map_add(struct map *m, struct map_link *l, uint64_t hash);
 void map_remove(struct map *m, struct map_link *l); /* must be in it */
 
-/* Every item once, in no order: map_next(m, NULL) is the first. The current
- * item may be removed by the caller only after it asked for the next one. */
+/* Every item once, in no order: map_next(m, NULL) is the first. Nothing may
+ * be added or removed meanwhile. */
 struct map_link *map_next(const struct map *m, const struct map_link *l);
 
 /* 64-bit hash of bytes; the same in every process (XXH3, seed 0). */

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json.h"
+
+#include "err.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+/* The largest whole number that a JSON number holds exactly. */
+#define WHOLE_MAX 9007199254740992.0
+
+static const cJSON *node(const struct json *j)
+{
+	return (const cJSON *)(const void *)j;
+}
+
+static const struct json *wrap(const cJSON *c)
+{
+	return (const struct json *)(const void *)c;
+}
+
+/* ---- what cJSON would let pass ---- */
+
+/* Bytes of the UTF-8 sequence at p (RFC 3629), 0 when it is none. */
+static size_t sequence(const unsigned char *p, size_t left)
+{
+	size_t n = p[0] < 0x80			? 1 :
+		p[0] >= 0xc2 && p[0] <= 0xdf ? 2 :
+		(p[0] & 0xf0) == 0xe0	? 3 :
+		p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 :
+					       0;
+
+	if (n == 0 || n > left)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+struct scan {
+	bool in_string;
+	unsigned depth;
+};
+
+/* One byte outside multi-byte sequences; the number of bytes used. */
+static int scan_byte(struct scan *s, const unsigned char *p, size_t left,
+		     struct err *err)
+{
+	if (*p == '\0')
+		return err_set(err, EINVAL, "a NUL byte in the text");
+	if (s->in_string) {
+		if (*p == '\\' && left >= 6 && !memcmp(p, "\\u0000", 6))
+			return err_set(err, EINVAL, "a NUL in a string");
+		if (*p == '\\')
+			return left > 1 ? 2 : 1;
+		if (*p == '"')
+			s->in_string = false;
+		return 1;
+	}
+	if (*p == '"')
+		s->in_string = true;
+	else if (*p == '{' || *p == '[')
+		s->depth++;
+	else if ((*p == '}' || *p == ']') && s->depth)
+		s->depth--;
+	if (s->depth > JSON_DEPTH)
+		return err_set(err, EINVAL, "nested deeper than %d",
+			       JSON_DEPTH);
+	return 1;
+}
+
+static int scan(const char *text, size_t n, struct err *err)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	struct scan s = { false, 0 };
+
+	for (size_t i = 0; i < n;) {
+		size_t len = sequence(p + i, n - i);
+		int r;
+
+		if (len == 0)
+			return err_set(err, EINVAL,
+				       "no valid UTF-8 at byte %zu", i);
+		if (len > 1) {
+			i += len;
+			continue;
+		}
+		r = scan_byte(&s, p + i, n - i, err);
+		if (r < 0)
+			return r;
+		/* an escaped multi-byte character is looked at as such */
+		i += r == 2 && p[i + 1] >= 0x80 ? 1 : (size_t)r;
+	}
+	return 0;
+}
+
+/* ---- parsing ---- */
+
+int json_parse(struct json **out, const char *s, size_t n, struct err *err)
+{
+	const char *end = NULL;
+	cJSON *root;
+	int r = scan(s, n, err);
+
+	if (r < 0)
+		return err_wrap(err, r, "JSON");
+	root = cJSON_ParseWithLengthOpts(s, n, &end, 0);
+	if (!root)
+		return err_set(err, EINVAL, "JSON: broken at byte %td",
+			       end ? end - s : (ptrdiff_t)0);
+	for (; end < s + n; end++)
+		if (!strchr(" \t\r\n", *end)) {
+			cJSON_Delete(root);
+			return err_set(err, EINVAL,
+				       "JSON: more text behind its end");
+		}
+	*out = (struct json *)(void *)root;
+	return 0;
+}
+
+void json_free(struct json *root)
+{
+	cJSON_Delete((cJSON *)(void *)root);
+}
+
+void auto_json(struct json **root)
+{
+	json_free(*root);
+}
+
+/* ---- reading ---- */
+
+bool json_is_object(const struct json *j)
+{
+	return cJSON_IsObject(node(j));
+}
+
+bool json_is_array(const struct json *j)
+{
+	return cJSON_IsArray(node(j));
+}
+
+bool json_is_null(const struct json *j)
+{
+	return cJSON_IsNull(node(j));
+}
+
+bool json_is_string(const struct json *j)
+{
+	return cJSON_IsString(node(j));
+}
+
+const struct json *json_get(const struct json *j, const char *name)
+{
+	if (!json_is_object(j))
+		return NULL;
+	return wrap(cJSON_GetObjectItemCaseSensitive(node(j), name));
+}
+
+const struct json *json_first(const struct json *j)
+{
+	if (!json_is_object(j) && !json_is_array(j))
+		return NULL;
+	return wrap(node(j)->child);
+}
+
+const struct json *json_next(const struct json *item)
+{
+	return wrap(node(item)->next);
+}
+
+const char *json_name(const struct json *member)
+{
+	return node(member)->string ? node(member)->string : "";
+}
+
+size_t json_count(const struct json *j)
+{
+	size_t n = 0;
+
+	for (const struct json *i = json_first(j); i; i = json_next(i))
+		n++;
+	return n;
+}
+
+const char *json_string(const struct json *j)
+{
+	return json_is_string(j) ? node(j)->valuestring : NULL;
+}
+
+const char *json_get_string(const struct json *j, const char *name)
+{
+	return json_string(json_get(j, name));
+}
+
+bool json_u64(const struct json *j, uint64_t *out)
+{
+	double d;
+
+	if (!cJSON_IsNumber(node(j)))
+		return false;
+	d = node(j)->valuedouble;
+	if (!(d >= 0.0 && d <= WHOLE_MAX) || fabs(d - floor(d)) > 0.0)
+		return false;
+	*out = (uint64_t)d;
+	return true;
+}
+
+bool json_bool(const struct json *j, bool fallback)
+{
+	if (!cJSON_IsBool(node(j)))
+		return fallback;
+	return cJSON_IsTrue(node(j));
+}

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An entry is made, ready or failed. While it is being made it hangs in the
+ * table and in the list of what is being made, with its waiters; one thread
+ * at a time has its making in hand: the worker that runs its job, or a
+ * blocking asker that took the queued job back and works in place. Ready
+ * entries stand in order of use, failed ones in order of age.
+ *
+ * An entry that was taken out of the table lives until the last look at it
+ * is given back.
+ */
+#include "memo.h"
+
+#include "err.h"
+#include "io.h"
+#include "lock.h"
+#include "map.h"
+#include "pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum state {
+	MAKING,
+	READY,
+	FAILED,
+};
+
+struct memo_entry {
+	struct map_link link;
+	struct memo_entry *prev, *next; /* lock: the list of its state */
+	struct memo *memo;
+	enum state state; /* lock */
+	enum memo_stage stage; /* who has it in hand */
+	bool in_table; /* lock */
+	bool unwanted; /* lock: forgotten while it was being made */
+	unsigned refs; /* lock: looks, blocking askers, who makes it */
+	void *value; /* READY: owned */
+	struct err *err; /* FAILED: owned */
+	int failure; /* FAILED: -errno */
+	int64_t until_ms; /* FAILED: kept until then */
+	struct memo_waiter *waiters; /* lock */
+	struct pool_job job;
+	size_t key_len;
+	char key[];
+};
+
+struct list {
+	struct memo_entry *first, *last;
+	size_t count;
+};
+
+struct memo {
+	struct lock lock;
+	pthread_cond_t made;
+	const struct memo_class *cls;
+	void *ctx;
+	struct pool *disk, *net; /* borrowed */
+	struct map table; /* lock */
+	struct list lists[3]; /* lock, by state; first is the oldest */
+};
+
+struct key {
+	const void *p;
+	size_t len;
+};
+
+/* ---- lists ---- */
+
+static void list_add(struct list *l, struct memo_entry *e)
+{
+	e->prev = l->last;
+	e->next = NULL;
+	*(l->last ? &l->last->next : &l->first) = e;
+	l->last = e;
+	l->count++;
+}
+
+static void list_remove(struct list *l, struct memo_entry *e)
+{
+	*(e->prev ? &e->prev->next : &l->first) = e->next;
+	*(e->next ? &e->next->prev : &l->last) = e->prev;
+	e->prev = NULL;
+	e->next = NULL;
+	l->count--;
+}
+
+/* ---- entries ---- */
+
+static int entry_equal(const struct map_link *l, const void *key)
+{
+	const struct memo_entry *e = map_item_const(l, struct memo_entry,
+						    link);
+	const struct key *k = key;
+
+	return e->key_len == k->len && !memcmp(e->key, k->p, k->len);
+}
+
+static struct memo_entry *find_locked(struct memo *m, const void *key,
+				      size_t len) LOCK_REQUIRES(&m->lock)
+{
+	const struct key k = { key, len };
+	struct map_link *l = map_find(&m->table, map_hash(key, len), &k);
+
+	return l ? map_item(l, struct memo_entry, link) : NULL;
+}
+
+static void entry_free(struct memo_entry *e)
+{
+	if (e->value)
+		e->memo->cls->free_value(e->value);
+	free(e->err);
+	free(e);
+}
+
+static void set_state_locked(struct memo *m, struct memo_entry *e,
+			     enum state state) LOCK_REQUIRES(&m->lock)
+{
+	list_remove(&m->lists[e->state], e);
+	e->state = state;
+	list_add(&m->lists[state], e);
+}
+
+/* Out of the table and its list; true when nobody holds it: the caller frees
+ * it once the lock is dropped. */
+static bool detach_locked(struct memo *m, struct memo_entry *e)
+	LOCK_REQUIRES(&m->lock)
+{
+	if (e->in_table) {
+		map_remove(&m->table, &e->link);
+		list_remove(&m->lists[e->state], e);
+		e->in_table = false;
+	}
+	return e->refs == 0;
+}
+
+/* What is too much: chained by `next` for the caller to free. */
+static struct memo_entry *evict_locked(struct memo *m)
+	LOCK_REQUIRES(&m->lock)
+{
+	struct list *ready = &m->lists[READY], *failed = &m->lists[FAILED];
+	struct memo_entry *e, *next, *dead = NULL;
+
+	for (e = ready->first; m->cls->limit && e; e = next) {
+		next = e->next;
+		if (ready->count <= m->cls->limit)
+			break;
+		if (e->refs == 0 && detach_locked(m, e)) {
+			e->next = dead;
+			dead = e;
+		}
+	}
+	for (e = failed->first; e; e = next) {
+		next = e->next;
+		if (failed->count <= MEMO_FAILURES)
+			break;
+		if (detach_locked(m, e)) {
+			e->next = dead;
+			dead = e;
+		}
+	}
+	return dead;
+}
+
+static void bury(struct memo_entry *dead)
+{
+	while (dead) {
+		struct memo_entry *next = dead->next;
+
+		entry_free(dead);
+		dead = next;
+	}
+}
+
+/* ---- making ---- */
+
+static void complete(struct memo_entry *e, int r, void *value, int64_t keep_ms,
+		     const struct err *err)
+{
+	struct memo *m = e->memo;
+	struct memo_waiter *waiters, *next;
+	struct memo_entry *dead;
+	struct err *kept = NULL;
+
+	if (r < 0) {
+		kept = malloc(sizeof(*kept));
+		if (kept)
+			*kept = *err;
+	}
+	lock_take(&m->lock);
+	waiters = e->waiters;
+	e->waiters = NULL;
+	e->value = value;
+	e->err = kept;
+	e->failure = r;
+	e->until_ms = io_now_ms() + keep_ms;
+	set_state_locked(m, e, r < 0 ? FAILED : READY);
+	e->refs--; /* the maker's */
+	dead = e->unwanted && detach_locked(m, e) ? e : evict_locked(m);
+	if (dead == e)
+		e->next = NULL;
+	(void)pthread_cond_broadcast(&m->made);
+	lock_drop(&m->lock);
+	bury(dead);
+	for (; waiters; waiters = next) {
+		next = waiters->next;
+		waiters->done(waiters, r, r < 0 ? err : NULL);
+	}
+}
+
+/* One stage, on this thread. 0: done, -EAGAIN: the other stage is next. */
+static int make(struct memo_entry *e)
+{
+	const struct memo_class *cls = e->memo->cls;
+	int64_t keep_ms = cls->failure_ms;
+	struct err err = ERR_INIT;
+	void *value = NULL;
+	int r = cls->make(e->memo->ctx, e->key, e->key_len, e->stage, &value,
+			  &keep_ms, &err);
+
+	if (r == -EAGAIN && e->stage == MEMO_LOCAL) {
+		e->stage = MEMO_REMOTE;
+		return r;
+	}
+	complete(e, r, value, keep_ms, &err);
+	return 0;
+}
+
+static void run_job(struct pool_job *job)
+{
+	struct memo_entry *e = map_item(job, struct memo_entry, job);
+	struct memo *m = e->memo;
+
+	if (make(e) == -EAGAIN)
+		pool_submit(m->net, &e->job, POOL_NOW);
+}
+
+static void make_here(struct memo_entry *e)
+{
+	while (make(e) == -EAGAIN)
+		;
+}
+
+/* A new entry that is being made; nothing is queued yet. */
+static struct memo_entry *create_locked(struct memo *m, const void *key,
+					size_t len) LOCK_REQUIRES(&m->lock)
+{
+	struct memo_entry *e = calloc(1, sizeof(*e) + len + 1);
+
+	if (!e)
+		return NULL;
+	e->memo = m;
+	e->key_len = len;
+	memcpy(e->key, key, len);
+	e->job.run = run_job;
+	if (map_add(&m->table, &e->link, map_hash(key, len)) < 0) {
+		free(e);
+		return NULL;
+	}
+	e->in_table = true;
+	e->state = MAKING;
+	e->stage = MEMO_LOCAL;
+	e->refs = 1; /* the maker's */
+	list_add(&m->lists[MAKING], e);
+	return e;
+}
+
+/*
+ * What stands in the table for a key, as of now: NULL when it has to be made
+ * (an expired failure is taken out; *dead gets it when it must be freed).
+ */
+static struct memo_entry *current_locked(struct memo *m, const void *key,
+					 size_t len, struct memo_entry **dead)
+	LOCK_REQUIRES(&m->lock)
+{
+	struct memo_entry *e = find_locked(m, key, len);
+
+	if (!e || e->state != FAILED || io_now_ms() < e->until_ms)
+		return e;
+	if (detach_locked(m, e))
+		*dead = e;
+	return NULL;
+}
+
+static void look_locked(struct memo *m, struct memo_entry *e,
+			struct memo_ref *out) LOCK_REQUIRES(&m->lock)
+{
+	e->refs++;
+	if (e->in_table)
+		set_state_locked(m, e, READY); /* used last */
+	out->entry = e;
+	out->value = e->value;
+}
+
+static int failed(const struct memo_entry *e, struct err *err)
+{
+	if (err && e->err)
+		*err = *e->err;
+	else if (err)
+		(void)err_errno(err, -e->failure, "%s", e->memo->cls->name);
+	return e->failure;
+}
+
+/* ---- asking ---- */
+
+int memo_ask(struct memo *m, const void *key, size_t key_len,
+	     struct memo_waiter *w, struct memo_ref *out, struct err *err)
+{
+	struct memo_entry *e, *dead = NULL;
+	int r = -EINPROGRESS;
+
+	lock_take(&m->lock);
+	e = current_locked(m, key, key_len, &dead);
+	if (e && e->state == READY) {
+		look_locked(m, e, out);
+		r = 0;
+	} else if (e && e->state == FAILED) {
+		r = failed(e, err);
+	} else if (w) {
+		bool fresh = !e;
+
+		if (fresh)
+			e = create_locked(m, key, key_len);
+		if (!e) {
+			r = -ENOMEM;
+		} else {
+			w->next = e->waiters;
+			e->waiters = w;
+			if (fresh)
+				pool_submit(m->disk, &e->job, POOL_NOW);
+		}
+	}
+	lock_drop(&m->lock);
+	if (dead)
+		entry_free(dead);
+	return r;
+}
+
+/* Wait for who makes it, or take its queued job and make it here. */
+static void await_locked(struct memo *m, struct memo_entry *e)
+	LOCK_REQUIRES(&m->lock)
+{
+	while (e->state == MAKING) {
+		/* Whoever waits for a queued job might be what keeps it from
+		 * running: all workers may be waiting like this one. */
+		if (pool_withdraw(m->disk, &e->job) ||
+		    pool_withdraw(m->net, &e->job)) {
+			lock_drop(&m->lock);
+			make_here(e);
+			lock_take(&m->lock);
+			continue;
+		}
+		(void)lock_wait(&m->lock, &m->made, io_now_ms() + 100);
+	}
+}
+
+int memo_ask_blocking(struct memo *m, const void *key, size_t key_len,
+		      struct memo_ref *out, struct err *err)
+{
+	struct memo_entry *e, *dead = NULL;
+	bool last = false;
+	int r = 0;
+
+	lock_take(&m->lock);
+	e = current_locked(m, key, key_len, &dead);
+	if (e) {
+		e->refs++;
+		await_locked(m, e);
+	} else {
+		e = create_locked(m, key, key_len);
+		if (e) {
+			e->refs++;
+			lock_drop(&m->lock);
+			make_here(e);
+			lock_take(&m->lock);
+		}
+	}
+	if (e) {
+		if (e->state == READY)
+			look_locked(m, e, out);
+		else
+			r = failed(e, err);
+		last = --e->refs == 0 && !e->in_table;
+	} else {
+		r = err_errno(err, ENOMEM, "%s", m->cls->name);
+	}
+	lock_drop(&m->lock);
+	if (last)
+		entry_free(e);
+	if (dead)
+		entry_free(dead);
+	return r;
+}
+
+void memo_drop(struct memo *m, struct memo_ref *ref)
+{
+	struct memo_entry *e = ref->entry;
+	bool last;
+
+	if (!e)
+		return;
+	ref->entry = NULL;
+	ref->value = NULL;
+	lock_take(&m->lock);
+	last = --e->refs == 0 && !e->in_table;
+	lock_drop(&m->lock);
+	if (last)
+		entry_free(e);
+}
+
+static bool unhook_locked(struct memo_entry *e, const struct memo_waiter *w)
+{
+	struct memo_waiter **at = &e->waiters;
+
+	while (*at && *at != w)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = w->next;
+	return true;
+}
+
+bool memo_cancel(struct memo *m, struct memo_waiter *w)
+{
+	struct memo_entry *e;
+	bool found = false;
+
+	lock_take(&m->lock);
+	for (e = m->lists[MAKING].first; e && !found; e = e->next)
+		found = unhook_locked(e, w);
+	lock_drop(&m->lock);
+	return found;
+}
+
+void memo_forget(struct memo *m, const void *key, size_t key_len)
+{
+	struct memo_entry *e;
+	bool last = false;
+
+	lock_take(&m->lock);
+	e = find_locked(m, key, key_len);
+	if (e && e->state == MAKING)
+		e->unwanted = true;
+	else if (e)
+		last = detach_locked(m, e);
+	lock_drop(&m->lock);
+	if (last)
+		entry_free(e);
+}
+
+/* ---- reports ---- */
+
+size_t memo_count(struct memo *m)
+{
+	size_t n;
+
+	lock_take(&m->lock);
+	n = m->lists[READY].count;
+	lock_drop(&m->lock);
+	return n;
+}
+
+/* All ready entries, each held; the caller drops them. */
+static struct memo_entry **snapshot(struct memo *m, size_t *count)
+{
+	struct memo_entry **all, *e;
+	size_t n = 0;
+
+	lock_take(&m->lock);
+	all = calloc(m->lists[READY].count + 1, sizeof(struct memo_entry *));
+	for (e = m->lists[READY].first; all && e; e = e->next) {
+		e->refs++;
+		all[n++] = e;
+	}
+	lock_drop(&m->lock);
+	*count = n;
+	return all;
+}
+
+int memo_each(struct memo *m,
+	      int (*each)(void *arg, const void *key, size_t key_len,
+			  void *value),
+	      void *arg)
+{
+	size_t count = 0;
+	struct memo_entry **all = snapshot(m, &count);
+	int r = all ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count; i++) {
+		struct memo_ref ref = { all[i]->value, all[i] };
+
+		if (r == 0)
+			r = each(arg, all[i]->key, all[i]->key_len,
+				 all[i]->value);
+		memo_drop(m, &ref);
+	}
+	free(all);
+	return r;
+}
+
+/* ---- life ---- */
+
+int memo_new(struct memo **out, const struct memo_class *cls, void *ctx,
+	     struct pool *disk, struct pool *net, struct err *err)
+{
+	struct memo *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return err_errno(err, ENOMEM, "%s", cls->name);
+	lock_init(&m->lock, LOCK_MEMO);
+	lock_cond_init(&m->made);
+	map_init(&m->table, entry_equal);
+	m->cls = cls;
+	m->ctx = ctx;
+	m->disk = disk;
+	m->net = net;
+	*out = m;
+	return 0;
+}
+
+void memo_free(struct memo *m)
+{
+	if (!m)
+		return;
+	for (int s = 0; s < 3; s++) {
+		struct memo_entry *e = m->lists[s].first, *next;
+
+		for (; e; e = next) {
+			next = e->next;
+			entry_free(e);
+		}
+	}
+	map_done(&m->table);
+	(void)pthread_cond_destroy(&m->made);
+	lock_done(&m->lock);
+	free(m);
+}
