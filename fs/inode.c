@@ -105,8 +105,7 @@ void inode_table_free(struct inode_table *t)
 	for (l = map_next(&t->nodes, NULL); l; l = next) {
 		struct node *n = map_item(l, struct node, link);
 
-		next = map_next(&t->nodes, l);
-		map_remove(&t->nodes, l);
+		next = map_next(&t->nodes, l); /* removing could shrink it */
 		node_free(n);
 	}
 	map_done(&t->nodes);

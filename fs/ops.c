@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops.h"
+
+#include "ctl.h"
+#include "park.h"
+#include "view.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* "For ever", as seconds that every kernel can turn into its own time. */
+#define FOREVER_S 1e8
+/* For names that may come, go or move. */
+#define SHORT_S 1.0
+/* Waiting reads hold nothing here, so many may be in flight. */
+#define BACKGROUND 64
+#define XATTR_MAX 65536u
+
+static struct ops_context *context(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* ---- attributes ---- */
+
+static mode_t mode_of(enum view_type type)
+{
+	switch (type) {
+	case VIEW_DIR:
+		return S_IFDIR | 0555;
+	case VIEW_LINK:
+		return S_IFLNK | 0777;
+	case VIEW_FILE:
+		break;
+	}
+	return S_IFREG | 0444;
+}
+
+static void fill_stat(const struct ops_context *o, const struct view_attr *a,
+		      struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = a->ino;
+	st->st_mode = mode_of(a->type);
+	st->st_nlink = a->type == VIEW_DIR ? 2 : 1;
+	st->st_uid = o->uid;
+	st->st_gid = o->gid;
+	st->st_size = (off_t)a->size;
+	st->st_blksize = 4096;
+	st->st_blocks = (blkcnt_t)((a->size + 511) / 512);
+	st->st_mtim.tv_sec = a->mtime_s;
+	st->st_atim = st->st_mtim;
+	st->st_ctim = st->st_mtim;
+}
+
+static void fill_entry(struct ops_context *o, const struct node *n,
+		       struct fuse_entry_param *e)
+{
+	struct view_attr a;
+
+	view_attr(o->view, n, &a);
+	memset(e, 0, sizeof(*e));
+	e->ino = inode_number(n);
+	fill_stat(o, &a, &e->attr);
+	e->attr_timeout = a.forever ? FOREVER_S : SHORT_S;
+	e->entry_timeout = e->attr_timeout;
+}
+
+/* The node of a request, held; NULL after ESTALE was replied. */
+static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
+{
+	struct node *n = inode_get(view_inodes(context(req)->view), ino);
+
+	if (!n)
+		(void)fuse_reply_err(req, ESTALE);
+	return n;
+}
+
+static void run(fuse_req_t req, fuse_ino_t ino, park_op *op, park_send *send,
+		struct park_call call)
+{
+	call.req = req;
+	call.node = node_of(req, ino);
+	if (call.node)
+		park_run(context(req)->park, op, send, &call);
+}
+
+/* ---- names ---- */
+
+static int do_lookup(struct view *v, const struct park_call *c,
+		     struct view_wait *w, struct park_reply *out,
+		     struct err *err)
+{
+	int r = view_lookup(v, c->node, c->name, w, &out->node, err);
+
+	if (r == -ENOENT || r == -ERR_NO_BUILD) {
+		/* Told as a name that is not there, and for how long. */
+		memset(&out->entry, 0, sizeof(out->entry));
+		out->entry.entry_timeout =
+			view_absent_forever(c->node) ? FOREVER_S : SHORT_S;
+		return w ? r : 0;
+	}
+	return r;
+}
+
+static void send_lookup(struct view *v, const struct park_call *c,
+			struct park_reply *reply)
+{
+	struct inode_table *t = view_inodes(v);
+
+	if (reply->node) {
+		fill_entry(context(c->req), reply->node, &reply->entry);
+		inode_looked_up(t, reply->node);
+	}
+	if (fuse_reply_entry(c->req, &reply->entry) < 0 && reply->node)
+		inode_forget(t, inode_number(reply->node), 1);
+	inode_put(t, reply->node);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	ctl_count(CTL_LOOKUP);
+	run(req, parent, do_lookup, send_lookup,
+	    (struct park_call){ .name = name });
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	inode_forget(view_inodes(context(req)->view), ino, count);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count,
+			    struct fuse_forget_data *forgets)
+{
+	struct inode_table *t = view_inodes(context(req)->view);
+
+	for (size_t i = 0; i < count; i++)
+		inode_forget(t, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct ops_context *o = context(req);
+	struct node *n = node_of(req, ino);
+	struct view_attr a;
+	struct stat st;
+
+	(void)fi;
+	ctl_count(CTL_GETATTR);
+	if (!n)
+		return;
+	view_attr(o->view, n, &a);
+	fill_stat(o, &a, &st);
+	(void)fuse_reply_attr(req, &st, a.forever ? FOREVER_S : SHORT_S);
+	inode_put(view_inodes(o->view), n);
+}
+
+static int do_readlink(struct view *v, const struct park_call *c,
+		       struct view_wait *w, struct park_reply *out,
+		       struct err *err)
+{
+	return view_readlink(v, c->node, w, &out->text, err);
+}
+
+static void send_readlink(struct view *v, const struct park_call *c,
+			  struct park_reply *reply)
+{
+	(void)v;
+	(void)fuse_reply_readlink(c->req, text_str(&reply->text));
+	text_done(&reply->text);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	ctl_count(CTL_READLINK);
+	run(req, ino, do_readlink, send_readlink, (struct park_call){ 0 });
+}
+
+/* ---- files ---- */
+
+static int do_open(struct view *v, const struct park_call *c,
+		   struct view_wait *w, struct park_reply *out,
+		   struct err *err)
+{
+	return view_open(v, c->node, w, &out->fd, err);
+}
+
+static void send_open(struct view *v, const struct park_call *c,
+		      struct park_reply *reply)
+{
+	struct inode_table *t = view_inodes(v);
+
+	reply->fi.noflush = 1;
+	if (view_is_constant(c->node))
+		reply->fi.keep_cache = 1;
+	else
+		reply->fi.direct_io = 1;
+	/* fh stays 0: another daemon could serve this open file. */
+	if (reply->fd >= 0)
+		inode_open(t, c->node, reply->fd);
+	if (fuse_reply_open(c->req, &reply->fi) < 0 && reply->fd >= 0)
+		inode_close(t, c->node);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	ctl_count(CTL_OPEN);
+	if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+		(void)fuse_reply_err(req, EROFS);
+		return;
+	}
+	run(req, ino, do_open, send_open, (struct park_call){ 0 });
+}
+
+static void op_release(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct inode_table *t = view_inodes(context(req)->view);
+	struct node *n = inode_get(t, ino);
+
+	(void)fi;
+	if (n && n->kind == NODE_FILE)
+		inode_close(t, n);
+	inode_put(t, n);
+	(void)fuse_reply_err(req, 0);
+}
+
+static int do_read(struct view *v, const struct park_call *c,
+		   struct view_wait *w, struct park_reply *out,
+		   struct err *err)
+{
+	int fd = -1, r;
+
+	if (c->node->kind != NODE_FILE)
+		return view_report(v, c->node, w, &out->text, err);
+	out->fd = inode_fd(view_inodes(v), c->node);
+	if (out->fd >= 0)
+		return 0;
+	/* Opened through a daemon that is gone. */
+	r = view_open(v, c->node, w, &fd, err);
+	if (r < 0)
+		return r;
+	inode_open(view_inodes(v), c->node, fd);
+	out->fd = inode_fd(view_inodes(v), c->node);
+	return 0;
+}
+
+static void send_read(struct view *v, const struct park_call *c,
+		      struct park_reply *reply)
+{
+	struct fuse_bufvec buf = FUSE_BUFVEC_INIT(c->size);
+	size_t at = (size_t)c->off, n;
+
+	(void)v;
+	if (reply->fd >= 0) {
+		buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+		buf.buf[0].fd = reply->fd;
+		buf.buf[0].pos = c->off;
+		(void)fuse_reply_data(c->req, &buf, 0);
+		return;
+	}
+	if (at > reply->text.len)
+		at = reply->text.len;
+	n = reply->text.len - at;
+	(void)fuse_reply_buf(c->req, text_str(&reply->text) + at,
+			     n < c->size ? n : c->size);
+	text_done(&reply->text);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	(void)fi;
+	ctl_count(CTL_READ);
+	run(req, ino, do_read, send_read,
+	    (struct park_call){ .size = size, .off = off });
+}
+
+/* ---- folders ---- */
+
+/*
+ * A listing is continued by offset: 1 and 2 stand behind the dots, what the
+ * view says is shifted by them. Nothing of it is remembered between calls.
+ */
+#define DOTS 2
+
+struct filling {
+	struct view *v;
+	const struct park_call *c;
+	struct park_reply *out;
+	char *buf; /* of c->size bytes, owned by out->text's owner */
+	size_t used;
+	bool plus;
+};
+
+static bool add_plain(struct filling *f, const char *name, mode_t mode,
+		      uint64_t ino, off_t next)
+{
+	struct stat st = { .st_ino = ino, .st_mode = mode };
+	size_t left = f->c->size - f->used;
+	size_t n = fuse_add_direntry(f->c->req, f->buf + f->used, left, name,
+				     &st, next);
+
+	if (n > left)
+		return false;
+	f->used += n;
+	return true;
+}
+
+static bool add_plus(struct filling *f, const char *name,
+		     struct fuse_entry_param *e, off_t next)
+{
+	size_t left = f->c->size - f->used;
+	size_t n = fuse_add_direntry_plus(f->c->req, f->buf + f->used, left,
+					  name, e, next);
+
+	if (n > left)
+		return false;
+	f->used += n;
+	return true;
+}
+
+/* An entry with its attributes, if they are known without asking. */
+static bool emit_plus(struct filling *f, const char *name, mode_t mode,
+		      uint64_t ino, off_t next)
+{
+	struct inode_table *t = view_inodes(f->v);
+	struct fuse_entry_param e;
+	struct node *n = NULL;
+	bool fits;
+
+	memset(&e, 0, sizeof(e));
+	e.attr.st_ino = ino;
+	e.attr.st_mode = mode;
+	if (f->c->node->kind != NODE_BUILDS &&
+	    view_lookup(f->v, f->c->node, name, NULL, &n, NULL) == 0)
+		fill_entry(context(f->c->req), n, &e);
+	fits = add_plus(f, name, &e, next);
+	/* The kernel counts it once the reply has come; only a dying
+	 * connection loses one, and the count with it. */
+	if (fits && n)
+		inode_looked_up(t, n);
+	inode_put(t, n);
+	return fits;
+}
+
+static bool emit(void *arg, const char *name, enum view_type type,
+		 uint64_t ino, uint64_t next)
+{
+	struct filling *f = arg;
+
+	if (f->plus)
+		return emit_plus(f, name, mode_of(type), ino,
+				 (off_t)(next + DOTS));
+	return add_plain(f, name, mode_of(type), ino, (off_t)(next + DOTS));
+}
+
+static bool emit_dots(struct filling *f)
+{
+	const struct node *up = f->c->node->parent;
+	const struct node *dots[DOTS] = { f->c->node, up ? up : f->c->node };
+
+	for (off_t i = f->c->off; i < DOTS; i++) {
+		uint64_t ino = inode_number(dots[i]);
+		struct fuse_entry_param e = {
+			.attr = { .st_ino = ino, .st_mode = S_IFDIR },
+		};
+		const char *name = i ? ".." : ".";
+
+		if (f->plus ? !add_plus(f, name, &e, i + 1) :
+			      !add_plain(f, name, S_IFDIR, ino, i + 1))
+			return false;
+	}
+	return true;
+}
+
+static int list(struct view *v, const struct park_call *c,
+		struct view_wait *w, struct park_reply *out, bool plus,
+		struct err *err)
+{
+	AUTO(auto_free) char *buf = malloc(c->size ? c->size : 1);
+	struct filling f = { v, c, out, buf, 0, plus };
+	uint64_t at = c->off > DOTS ? (uint64_t)c->off - DOTS : 0;
+	int r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	if (emit_dots(&f))
+		r = view_list(v, c->node, at, w, emit, &f, err);
+	if (r < 0)
+		return r;
+	text_add_bytes(&out->text, buf, f.used);
+	return text_failed(&out->text);
+}
+
+static int do_readdir(struct view *v, const struct park_call *c,
+		      struct view_wait *w, struct park_reply *out,
+		      struct err *err)
+{
+	return list(v, c, w, out, false, err);
+}
+
+static int do_readdirplus(struct view *v, const struct park_call *c,
+			  struct view_wait *w, struct park_reply *out,
+			  struct err *err)
+{
+	return list(v, c, w, out, true, err);
+}
+
+static void send_text(struct view *v, const struct park_call *c,
+		      struct park_reply *reply)
+{
+	(void)v;
+	(void)fuse_reply_buf(c->req, text_str(&reply->text), reply->text.len);
+	text_done(&reply->text);
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct ops_context *o = context(req);
+	struct node *n = node_of(req, ino);
+	struct view_attr a;
+
+	if (!n)
+		return;
+	view_attr(o->view, n, &a);
+	/* What a folder of a commit lists never changes. */
+	fi->cache_readdir = a.forever;
+	fi->keep_cache = a.forever;
+	(void)fuse_reply_open(req, fi);
+	inode_put(view_inodes(o->view), n);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
+{
+	(void)fi;
+	ctl_count(CTL_READDIR);
+	run(req, ino, do_readdir, send_text,
+	    (struct park_call){ .size = size, .off = off });
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
+			   off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	ctl_count(CTL_READDIR);
+	run(req, ino, do_readdirplus, send_text,
+	    (struct park_call){ .size = size, .off = off });
+}
+
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino,
+			  struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	(void)fuse_reply_err(req, 0);
+}
+
+/* ---- the rest ---- */
+
+static void send_xattr(struct view *v, const struct park_call *c,
+		       struct park_reply *reply)
+{
+	(void)v;
+	if (c->size == 0)
+		(void)fuse_reply_xattr(c->req, reply->text.len);
+	else if (c->size < reply->text.len)
+		(void)fuse_reply_err(c->req, ERANGE);
+	else
+		(void)fuse_reply_buf(c->req, text_str(&reply->text),
+				     reply->text.len);
+	text_done(&reply->text);
+}
+
+static int do_getxattr(struct view *v, const struct park_call *c,
+		       struct view_wait *w, struct park_reply *out,
+		       struct err *err)
+{
+	return view_xattr(v, c->node, c->name, w, &out->text, err);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+			size_t size)
+{
+	ctl_count(CTL_XATTR);
+	run(req, ino, do_getxattr, send_xattr,
+	    (struct park_call){ .name = name, .size = size });
+}
+
+static int do_listxattr(struct view *v, const struct park_call *c,
+			struct view_wait *w, struct park_reply *out,
+			struct err *err)
+{
+	(void)v;
+	(void)w;
+	(void)err;
+	view_xattr_names(c->node, &out->text);
+	return text_failed(&out->text);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	ctl_count(CTL_XATTR);
+	run(req, ino, do_listxattr, send_xattr,
+	    (struct park_call){ .size = size });
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096,
+			      .f_namemax = 255 };
+
+	(void)ino;
+	(void)fuse_reply_statfs(req, &st);
+}
+
+/* CPython asks isatty() of every module it opens: answered at once. */
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
+		     void *arg, struct fuse_file_info *fi, unsigned int flags,
+		     const void *in, size_t in_size, size_t out_size)
+{
+	(void)ino;
+	(void)cmd;
+	(void)arg;
+	(void)fi;
+	(void)flags;
+	(void)in;
+	(void)in_size;
+	(void)out_size;
+	ctl_count(CTL_IOCTL);
+	(void)fuse_reply_err(req, ENOTTY);
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	static const unsigned wanted = FUSE_CAP_READDIRPLUS |
+		FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_PARALLEL_DIROPS |
+		FUSE_CAP_ASYNC_READ | FUSE_CAP_SPLICE_WRITE |
+		FUSE_CAP_SPLICE_MOVE;
+	struct ops_context *o = userdata;
+
+	conn->want |= conn->capable & wanted;
+	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO |
+				  FUSE_CAP_AUTO_INVAL_DATA);
+	conn->max_background = BACKGROUND;
+	conn->congestion_threshold = BACKGROUND * 3 / 4;
+	if (o->ready)
+		o->ready(o->ready_arg);
+}
+
+const struct fuse_lowlevel_ops *ops_table(void)
+{
+	static const struct fuse_lowlevel_ops table = {
+		.init = op_init,
+		.lookup = op_lookup,
+		.forget = op_forget,
+		.forget_multi = op_forget_multi,
+		.getattr = op_getattr,
+		.readlink = op_readlink,
+		.open = op_open,
+		.read = op_read,
+		.release = op_release,
+		.opendir = op_opendir,
+		.readdir = op_readdir,
+		.readdirplus = op_readdirplus,
+		.releasedir = op_releasedir,
+		.getxattr = op_getxattr,
+		.listxattr = op_listxattr,
+		.statfs = op_statfs,
+		.ioctl = op_ioctl,
+	};
+
+	return &table;
+}

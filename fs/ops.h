@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef FS_OPS_H
+#define FS_OPS_H
+
+/*
+ * The table of FUSE operations: each parses, asks the view, and replies or
+ * parks. No thread of the loop waits for anything.
+ */
+
+#include <fuse_lowlevel.h>
+#include <stdint.h>
+
+struct park;
+struct view;
+
+struct ops_context {
+	struct view *view;
+	struct park *park;
+	uint32_t uid, gid; /* who owns what is shown */
+	/* called once the kernel has agreed on the connection */
+	void (*ready)(void *arg);
+	void *ready_arg;
+};
+
+/* userdata of the session is a struct ops_context. */
+const struct fuse_lowlevel_ops *ops_table(void);
+
+#endif

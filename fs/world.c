@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include "names.h"
+#include "options.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "kernels/catalog.h"
+#include "kernels/fetch.h"
+#include "kernels/http.h"
+#include "kernels/source.h"
+#include "kernels/store.h"
+#include "resolver/python.h"
+#include "resolver/resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DISK_THREADS 4
+#define ENV_FILE_MAX (1u << 20)
+
+#define STRINGIFY(x) #x
+#define TO_STRING(x) STRINGIFY(x)
+
+/* ---- the environment ---- */
+
+static int env_from_option(struct env *out, const char *text, struct err *err)
+{
+	AUTO(auto_text) struct text json = TEXT_INIT(ENV_FILE_MAX);
+	struct err why = ERR_INIT;
+	int r;
+
+	if (env_parse(out, text, &why) == 0)
+		return 0;
+	r = io_read_file(AT_FDCWD, text, &json);
+	if (r == -ENOENT) /* then it was meant as a spec */
+		return err_set(err, EINVAL, "env=%.200s: %s (and there is no "
+			       "such file)", text, err_text(&why));
+	if (r < 0)
+		return err_errno(err, -r, "env=%.200s", text);
+	r = env_from_json(out, text_str(&json), json.len, err);
+	return r < 0 ? err_wrap(err, r, "env=%.200s", text) : 0;
+}
+
+static int env_from_python(struct env *out, const struct options *o,
+			   struct err *err)
+{
+	AUTO(auto_text) struct text notes = TEXT_INIT(1u << 16);
+	char prefix[PYTHON_PATH_MAX];
+	struct err why = ERR_INIT;
+	int r = python_find(prefix, o->python, &why);
+
+	if (r < 0 && o->python) {
+		if (err)
+			*err = why;
+		return r;
+	}
+	if (r < 0) {
+		log_info("env", "%s; this machine without Python counts",
+			 err_text(&why));
+		return python_no_torch(out, err);
+	}
+	r = python_env(out, prefix, &notes, err);
+	if (r == 0 && notes.len)
+		log_debug("env", "%s", text_str(&notes));
+	return r;
+}
+
+int world_env(struct env *out, const struct options *o, struct err *err)
+{
+	struct env env;
+	int r;
+
+	r = o->env ? env_from_option(&env, o->env, err) :
+		     env_from_python(&env, o, err);
+	if (r == 0 && o->backend)
+		r = env_select_backend(&env, o->backend, err);
+	if (r == 0)
+		*out = env;
+	return r;
+}
+
+/* ---- birth, in order; each step names what it needs from the one before */
+
+static int start_bytes(struct world *w, const struct options *o,
+		       struct err *err)
+{
+	const struct http_options http = {
+		.user_agent = "kernelfs/" TO_STRING(KERNELFS_VERSION),
+		.token_file = o->token_file,
+		.connect_timeout_ms = (int64_t)o->connect_timeout_ms,
+		.stall_timeout_ms = (int64_t)o->stall_timeout_ms,
+		.deadline_ms = (int64_t)o->deadline_ms,
+	};
+	int r;
+
+	r = store_new(&w->store, o->cache, err);
+	if (r == 0)
+		r = http_new(&w->http, &http, err);
+	if (r == 0)
+		r = source_new(&w->source, o->source, w->http, err);
+	if (r == 0)
+		r = catalog_new(&w->catalog, w->source, w->store, err);
+	if (r == 0)
+		r = pool_new(&w->disk, "disk", DISK_THREADS, err);
+	if (r == 0)
+		r = pool_new(&w->net, "net", (unsigned)o->connections, err);
+	if (r == 0)
+		r = fetch_new(&w->fetch, w->source, w->store, w->net,
+			      (int64_t)o->deadline_ms, err);
+	return r;
+}
+
+static int start_choosing(struct world *w, const struct options *o,
+			  struct err *err)
+{
+	struct resolve_options ro = {
+		.trust = (const char *const *)o->trust.items,
+		.trust_count = o->trust.count,
+	};
+	int r;
+
+	r = world_env(&w->env, o, err);
+	if (r < 0)
+		return r;
+	env_print(&w->env, w->spec);
+	r = names_new(&w->names, (const char *const *)o->import.items,
+		      o->import.count, w->catalog, w->net, err);
+	if (r < 0)
+		return r;
+	ro.named = names_named(w->names, &ro.named_count);
+	return resolve_new(&w->resolve, w->catalog, &ro, w->disk, w->net,
+			   err);
+}
+
+int world_new(struct world **out, const struct options *o, struct err *err)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return err_errno(err, ENOMEM, "start");
+	w->options = o;
+	r = start_bytes(w, o, err);
+	if (r == 0)
+		r = start_choosing(w, o, err);
+	if (r < 0) {
+		world_free(w);
+		return r;
+	}
+	*out = w;
+	return 0;
+}
+
+void world_stop(struct world *w)
+{
+	if (w->names)
+		names_stop(w->names);
+	if (w->http)
+		http_cancel_all(w->http);
+}
+
+void world_free(struct world *w)
+{
+	if (!w)
+		return;
+	world_stop(w);
+	if (w->fetch)
+		fetch_free(w->fetch);
+	/* Workers next: what they are in the middle of uses all the rest. */
+	pool_free(w->net);
+	pool_free(w->disk);
+	resolve_free(w->resolve);
+	names_free(w->names);
+	if (w->catalog)
+		catalog_free(w->catalog);
+	source_free(w->source);
+	if (w->http)
+		http_free(w->http);
+	if (w->store)
+		store_free(w->store);
+	free(w);
+}
