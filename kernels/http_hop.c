@@ -256,7 +256,9 @@ static int judge(CURLcode c, const char *why, struct err *err)
 	case CURLE_HTTP2_STREAM:
 		return err_set(err, EAGAIN, "%s", text);
 	case CURLE_OUT_OF_MEMORY:
-		return err_errno(err, ENOMEM, "http");
+		/* Also what curl says of a head line beyond its own limit. */
+		return err_set(err, EIO, "out of memory, or a head line that "
+					 "is too long");
 	default:
 		return err_set(err, EIO, "%s", text);
 	}

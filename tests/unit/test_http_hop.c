@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/http_hop.h"
+
+#include "base/err.h"
+#include "base/text.h"
+#include "client.h"
+#include "server.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* Time: stalls, deadlines, pauses, and who is cancelled. */
+
+#define OK "HTTP/1.1 200 OK\r\n"
+#define CLOSE "Connection: close\r\n"
+
+static void a_stall_is_tried_again(void **state)
+{
+	struct server_row rows[] = {
+		{ "/", "", SERVER_STALL, 0, 0, 0 }, /* before the head */
+		{ "/", OK "Content-Length: 4\r\n\r\nha", SERVER_STALL, 0, 0, 0 },
+		{ "/", "HTTP/1.1 206 Part\r\nContent-Range: bytes 2-3/4\r\n"
+		  "Content-Length: 2\r\n" CLOSE "\r\nlf", 0, 0, 0, 0 },
+	};
+	struct server s;
+	struct client c;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 200, 20000);
+	assert_int_equal(client_get(&c, server_url(&s, "/")), 0);
+	assert_string_equal(text_str(&c.body), "half");
+	client_done(&c);
+	server_stop(&s);
+	assert_int_equal(s.asked_count, 3);
+}
+
+static void a_stall_ends_at_the_deadline(void **state)
+{
+	struct server_row rows[] = { { "/", "", SERVER_STALL, true, 0, 0 } };
+	struct server s;
+	struct client c;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 300);
+	assert_int_equal(client_get(&c, server_url(&s, "/")), -ETIMEDOUT);
+	client_says(&c, "deadline has passed");
+	client_done(&c);
+	server_stop(&s);
+}
+
+static void a_pause_beyond_the_deadline_says_so(void **state)
+{
+	struct server_row rows[] = {
+		{ "/", "HTTP/1.1 429 Slow\r\nRateLimit: \"api\";r=0;t=120\r\n"
+		  "Content-Length: 0\r\n" CLOSE "\r\n", 0, true, 0, 0 },
+	};
+	struct server s;
+	struct client c;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 10000);
+	assert_int_equal(client_get(&c, server_url(&s, "/")), -ETIMEDOUT);
+	client_says(&c, "asks to wait 121 s");
+	/* And the next one does not even ask. */
+	assert_int_equal(client_get(&c, server_url(&s, "/")), -ETIMEDOUT);
+	client_done(&c);
+	server_stop(&s);
+	assert_int_equal(s.asked_count, 1);
+}
+
+struct other {
+	struct client *c;
+	const char *url;
+	int r;
+};
+
+static void *get_other(void *arg)
+{
+	struct other *o = arg;
+	struct text body = TEXT_INIT(1000);
+	struct http_response a;
+	struct http_request req = { .url = o->url, .endpoint = "tree" };
+
+	o->r = http_get_text(o->c->http, &req, &body, &a, NULL);
+	text_done(&body);
+	return NULL;
+}
+
+static void a_pause_holds_for_every_request_to_the_host(void **state)
+{
+	struct server_row rows[] = {
+		{ "/a", "HTTP/1.1 429 Slow\r\nRateLimit: \"api\";r=0;t=0\r\n"
+		  "Content-Length: 0\r\n" CLOSE "\r\n", 0, 0, 0, 0 },
+		{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0, 0 },
+	};
+	struct server s;
+	struct client c;
+	struct other o = { .c = &c };
+	pthread_t t;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 20000);
+	o.url = server_url(&s, "/a");
+	assert_int_equal(pthread_create(&t, NULL, get_other, &o), 0);
+	assert_true(server_await(&s, 1));
+	/* The pause is known once the second try waits for it or later. */
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(o.r, 0);
+	hosts_pause(c.http->hosts, server_url(&s, "") + strlen("http://"),
+		    server_now_ms() + 300);
+	assert_int_equal(client_get(&c, server_url(&s, "/b")), 0);
+	client_done(&c);
+	server_stop(&s);
+	assert_int_equal(s.asked_count, 3);
+	assert_true(s.asked[1].ms - s.asked[0].ms >= 900);
+	assert_true(s.asked[2].ms - s.asked[1].ms >= 250);
+}
+
+static void cancelling_all_ends_who_waits(void **state)
+{
+	struct server_row rows[] = { { "/", "", SERVER_STALL, true, 0, 0 } };
+	struct server s;
+	struct client c;
+	struct other o = { .c = &c };
+	pthread_t t;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 600000, 600000);
+	o.url = server_url(&s, "/");
+	assert_int_equal(pthread_create(&t, NULL, get_other, &o), 0);
+	assert_true(server_await(&s, 1));
+	http_cancel_all(c.http);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(o.r, -ECANCELED);
+	assert_int_equal(client_get(&c, server_url(&s, "/")), -ECANCELED);
+	client_done(&c);
+	server_stop(&s);
+	assert_int_equal(s.asked_count, 1);
+}
+
+static void *cancel_when_asked(void *arg)
+{
+	struct other *o = arg;
+
+	(void)server_await((struct server *)(void *)(uintptr_t)o->url, 1);
+	__atomic_store_n(&o->c->cancelled, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void a_flag_ends_its_own_call(void **state)
+{
+	struct server_row rows[] = {
+		{ "/slow", "", SERVER_STALL, true, 0, 0 },
+		{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0, 0 },
+	};
+	struct server s;
+	struct client c;
+	struct other o = { .c = &c, .url = (const char *)&s };
+	pthread_t t;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 600000, 600000);
+	assert_int_equal(pthread_create(&t, NULL, cancel_when_asked, &o), 0);
+	assert_int_equal(client_get(&c, server_url(&s, "/slow")), -ECANCELED);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	c.cancelled = false;
+	assert_int_equal(client_get(&c, server_url(&s, "/")), 0);
+	client_done(&c);
+	server_stop(&s);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	/* The machine's own settings are not part of the test. */
+	(void)unsetenv("http_proxy");
+	(void)unsetenv("all_proxy");
+	(void)unsetenv("ALL_PROXY");
+	(void)setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1", 1);
+	return http_start(NULL);
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	http_stop();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stall_is_tried_again),
+		cmocka_unit_test(a_stall_ends_at_the_deadline),
+		cmocka_unit_test(a_pause_beyond_the_deadline_says_so),
+		cmocka_unit_test(a_pause_holds_for_every_request_to_the_host),
+		cmocka_unit_test(cancelling_all_ends_who_waits),
+		cmocka_unit_test(a_flag_ends_its_own_call),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
