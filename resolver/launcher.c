@@ -132,6 +132,18 @@ static bool venv_of(char found[PYTHON_PATH_MAX], const char *path)
 	return false;
 }
 
+/* Is the prefix's default Python another one than this? */
+static bool is_another(const char *prefix, const char *interpreter)
+{
+	AUTO(auto_free) struct layout *l = calloc(1, sizeof(*l));
+	struct layout_tag mine;
+
+	layout_tag_of_links(&mine, interpreter);
+	return l && mine.version.known && layout_read(l, prefix, NULL) == 0 &&
+	       (version_compare(&l->tag.version, &mine.version) ||
+		l->tag.free_threaded != mine.free_threaded);
+}
+
 /*
  * The prefix of the interpreter `real` itself. When the prefix holds another
  * default Python than this one, the interpreter says which is meant.
@@ -139,9 +151,7 @@ static bool venv_of(char found[PYTHON_PATH_MAX], const char *path)
 static int prefix_of(char found[PYTHON_PATH_MAX], const char *path,
 		     const char *real, struct err *err)
 {
-	char prefix[PYTHON_PATH_MAX];
-	struct layout l;
-	struct layout_tag mine;
+	char prefix[PYTHON_PATH_MAX], bin[PYTHON_PATH_MAX];
 
 	if (!is_python_name(path_base(real)))
 		return cannot_follow(err, path,
@@ -150,16 +160,9 @@ static int prefix_of(char found[PYTHON_PATH_MAX], const char *path,
 	if (layout_above(prefix, real) < 0)
 		return cannot_follow(err, path,
 				     "no lib/python3.X is found above it");
-	layout_tag_of_links(&mine, real);
-	if (mine.version.known && layout_read(&l, prefix, NULL) == 0 &&
-	    (version_compare(&l.tag.version, &mine.version) ||
-	     l.tag.free_threaded != mine.free_threaded)) {
-		char bin[PYTHON_PATH_MAX];
-
-		if (path_join(bin, prefix, "bin") == 0 &&
-		    strlen(real) > strlen(bin) && text_starts(real, bin))
-			return text_copy(found, PYTHON_PATH_MAX, real);
-	}
+	if (path_join(bin, prefix, "bin/") == 0 &&
+	    text_starts(real, bin) && is_another(prefix, real))
+		return text_copy(found, PYTHON_PATH_MAX, real);
 	return text_copy(found, PYTHON_PATH_MAX, prefix);
 }
 

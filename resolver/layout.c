@@ -320,46 +320,62 @@ static bool library_without_gil(const char *base, const char *lib,
 
 /* ---- all of it ---- */
 
+static int not_a_prefix(struct err *err, const char *prefix)
+{
+	return err_set(err, ENOENT,
+		       "'%s' is no Python prefix: no pyvenv.cfg and no "
+		       "lib/python3.X in it", prefix);
+}
+
+/* `l` has the prefix; fill in the rest. */
+static int fill(struct layout *l, const char *interpreter, struct err *err)
+{
+	struct pyvenv venv;
+	char tag[LAYOUT_TAG_MAX];
+	int r = pyvenv_read(&venv, l->prefix, err);
+
+	if (r < 0)
+		return r;
+	tag_find(l, interpreter, &venv);
+	if (!l->tag.version.known)
+		return err_set(err, ENOENT,
+			       "'%s' does not tell which Python it is: no "
+			       "lib/python3.X in it", l->prefix);
+	memcpy(l->base, l->prefix, sizeof(l->base));
+	l->venv = venv.exists;
+	l->system_site = venv.exists && venv.system_site;
+	if (venv.exists && venv.home[0] == '/')
+		base_of_home(l, venv.home);
+	layout_tag_print(&l->tag, tag);
+	l->free_threaded = l->tag.free_threaded ||
+			   library_without_gil(l->base, "lib", tag) ||
+			   library_without_gil(l->base, "lib64", tag);
+	return 0;
+}
+
 int layout_read(struct layout *out, const char *path, struct err *err)
 {
-	struct layout l = { .venv = false };
-	struct pyvenv venv;
-	struct stat st;
+	AUTO(auto_free) struct layout *l = calloc(1, sizeof(*l));
 	const char *interpreter = NULL;
-	char tag[LAYOUT_TAG_MAX];
+	struct stat st;
 	int r;
 
-	r = text_copy(l.prefix, sizeof(l.prefix), path);
+	if (!l)
+		return err_errno(err, ENOMEM, "Python prefix");
+	r = text_copy(l->prefix, sizeof(l->prefix), path);
 	if (r < 0)
 		return err_errno(err, -r, "Python prefix");
 	if (stat(path, &st) < 0)
 		return err_errno(err, errno, "Python prefix '%s'", path);
 	if (S_ISREG(st.st_mode)) {
 		interpreter = path;
-		(void)(path_up(l.prefix) && path_up(l.prefix));
+		(void)(path_up(l->prefix) && path_up(l->prefix));
 	}
-	if (!layout_is_prefix(l.prefix))
-		return err_set(err, ENOENT,
-			       "'%s' is no Python prefix: no pyvenv.cfg and "
-			       "no lib/python3.X in it",
-			       l.prefix);
-	r = pyvenv_read(&venv, l.prefix, err);
+	if (!layout_is_prefix(l->prefix))
+		return not_a_prefix(err, l->prefix);
+	r = fill(l, interpreter, err);
 	if (r < 0)
 		return r;
-	tag_find(&l, interpreter, &venv);
-	if (!l.tag.version.known)
-		return err_set(err, ENOENT,
-			       "'%s' does not tell which Python it is: no "
-			       "lib/python3.X in it", l.prefix);
-	memcpy(l.base, l.prefix, sizeof(l.base));
-	l.venv = venv.exists;
-	l.system_site = venv.exists && venv.system_site;
-	if (venv.exists && venv.home[0] == '/')
-		base_of_home(&l, venv.home);
-	layout_tag_print(&l.tag, tag);
-	l.free_threaded = l.tag.free_threaded ||
-			  library_without_gil(l.base, "lib", tag) ||
-			  library_without_gil(l.base, "lib64", tag);
-	*out = l;
+	*out = *l;
 	return 0;
 }

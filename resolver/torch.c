@@ -64,8 +64,8 @@ int torch_read(struct torch *out, const char *dir, struct err *err)
 	if (r < 0)
 		return err_set(err, EINVAL, "torch in '%s' has no version.py "
 			       "that can be read", dir);
-	return err_wrap(err, torch_parse(out, text_str(&text), err), "'%s'",
-			path);
+	r = torch_parse(out, text_str(&text), err);
+	return r < 0 ? err_wrap(err, r, "'%s'", path) : 0;
 }
 
 /* ---- backend ---- */
