@@ -83,8 +83,8 @@ quiet := $(if $(V),,@)
 
 # ---- rules ---------------------------------------------------------------
 
-.PHONY: all help demo test torture bench lint asan tsan install uninstall \
-	clean units FORCE
+.PHONY: all help demo test test_programs torture bench lint asan tsan \
+	install uninstall clean units FORCE
 
 all: build/kernelfs  ## build the program (build/kernelfs)
 
@@ -126,6 +126,82 @@ $(out)/unit/%: tests/unit/%.c $(out)/kernelfs.a $(out)/flags
 		$(all_ldflags) -o $@ $< $(out)/kernelfs.a $(pkg_libs) -lcmocka
 
 -include $(patsubst %,%.d,$(unit_programs))
+
+# ---- tests ---------------------------------------------------------------
+# Each goal first installs what it lacks and says so; then make starts again,
+# now that the packages are there to be found.
+
+venv := build/venv/bin/python
+oracle_programs := $(patsubst tests/oracle/%.c,$(out)/oracle/%, \
+	$(wildcard tests/oracle/*.c))
+
+$(out)/oracle/%: tests/oracle/%.c $(out)/kernelfs.a $(out)/flags
+	$(quiet)mkdir -p $(@D)
+	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $< \
+		$(out)/kernelfs.a $(pkg_libs)
+
+test_programs: all units $(oracle_programs)
+
+suites := unit hub kernel oracle door cli mount
+
+demo:  ## the main job on an embedded Hub: build, serve, mount, import
+	@tests/setup demo
+	@$(MAKE) --no-print-directory all
+	@tests/demo
+
+test:  ## all tests but the long ones
+	@tests/setup test
+	@$(MAKE) --no-print-directory test_programs
+	@tests/run $(suites)
+
+torture:  ## the tests that are too long for `make test`
+	@tests/setup test
+	@$(MAKE) --no-print-directory test_programs
+	@tests/run torture
+
+asan:  ## units, command line and mounts under address and undefined sanitizers
+	@tests/setup test
+	@$(MAKE) --no-print-directory MODE=asan test_programs
+	@tests/run --mode asan unit cli mount
+
+tsan:  ## units and mounts under the thread sanitizer
+	@tests/setup test
+	@$(MAKE) --no-print-directory MODE=tsan test_programs
+	@tests/run --mode tsan unit mount
+
+bench:  ## speed and memory beside the alternative, as a table
+	@tests/setup bench
+	@$(MAKE) --no-print-directory all
+	@$(venv) tests/bench/bench.py
+
+# ---- checks --------------------------------------------------------------
+
+lint:  ## floors, library doors, names, lengths, both compilers, manual
+	@tests/setup lint
+	@$(MAKE) --no-print-directory WERROR=1 all
+	@$(MAKE) --no-print-directory WERROR=1 CC=clang-14 MODE=clang \
+		build/clang/kernelfs.a
+	@tests/lint/run $(out)
+
+# ---- install -------------------------------------------------------------
+
+PREFIX ?= /usr/local
+install_dir := $(DESTDIR)$(PREFIX)
+
+install: all  ## install into $(DESTDIR)$(PREFIX)
+	install -D -m 0755 $(out)/kernelfs $(install_dir)/bin/kernelfs
+	install -D -m 0644 contrib/kernelfs.1 \
+		$(install_dir)/share/man/man1/kernelfs.1
+	install -D -m 0644 contrib/kernelfs.conf.example \
+		$(install_dir)/share/doc/kernelfs/kernelfs.conf.example
+	install -D -m 0644 contrib/completions/kernelfs.bash \
+		$(install_dir)/share/bash-completion/completions/kernelfs
+
+uninstall:  ## remove what install put there
+	rm -f $(install_dir)/bin/kernelfs \
+		$(install_dir)/share/man/man1/kernelfs.1 \
+		$(install_dir)/share/doc/kernelfs/kernelfs.conf.example \
+		$(install_dir)/share/bash-completion/completions/kernelfs
 
 clean:  ## remove what was built (not the virtual environment)
 	rm -rf build/release build/debug build/asan build/tsan build/clang \
