@@ -400,6 +400,10 @@ int metadata_parse(struct metadata *out, const char *s, size_t n,
 	if (n > METADATA_BYTES_MAX)
 		return err_set(err, EINVAL, "metadata: more than %u bytes",
 			       METADATA_BYTES_MAX);
+	/* the house's parser steps over a byte order mark, theirs does not */
+	if (n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
+		return err_set(err, EINVAL,
+			       "metadata: begins with a byte order mark");
 	r = json_parse(&root, s, n, err);
 	if (r < 0) {
 		(void)err_wrap(err, r, "metadata");
