@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test of the door needs: a mount, and a Python that uses it."""
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -14,17 +15,41 @@ import fixture
 
 _mounts = []
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-needs_torch = unittest.skipUnless(HAS_TORCH, "this Python has no torch")
+_stand_in = []
+
+
+def real_torch(test):
+    """Use the torch of this Python, where it has one."""
+    test.real_torch = True
+    return test
+
+
+def needs_torch(test):
+    skip = unittest.skipUnless(HAS_TORCH, "this Python has no torch")
+    return skip(real_torch(test))
+
+
 needs_folder = unittest.skipIf(
     fixture.REAL_MOUNT, "changes the mount, which only a folder allows"
 )
 
 
 class DoorTest(unittest.TestCase):
-    """One mount per program; a test that changes it makes its own."""
+    """One mount per program; a test that changes it makes its own.
+
+    Where Python has torch, which takes seconds to import, most tests put a
+    stand-in before it; those that say so use the real one.
+    """
 
     def setUp(self):
-        self.mount = None
+        self.mount, self.torch = None, []
+        method = getattr(self, self._testMethodName)
+        if HAS_TORCH and not hasattr(method, "real_torch"):
+            if not _stand_in:
+                _stand_in.append(tempfile.mkdtemp(prefix="door-torch-"))
+                atexit.register(shutil.rmtree, _stand_in[0], True)
+                fixture.fake_torch(_stand_in[0])
+            self.torch = _stand_in
         if fixture.REAL_MOUNT:
             self.root = os.path.realpath(fixture.REAL_MOUNT)
             return
@@ -44,9 +69,9 @@ class DoorTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, path, True)
         return path
 
-    def serve(self, *paths, before=""):
-        """Have the mount answer for a Python with PATHS; give the spec."""
-        spec = fixture.spell(paths, before)
+    def serve(self, first=(), last=(), before=""):
+        """Have the mount answer for start()'s Python; give the spec."""
+        spec = fixture.spell([*first, *self.torch, *last], before)
         if self.mount:
             self.mount.serve(spec)
         return spec
@@ -54,9 +79,11 @@ class DoorTest(unittest.TestCase):
     def start(self, code, *args, first=(), last=(), **how):
         """Run CODE in a Python with FIRST, the mount and LAST as its path."""
         if how.pop("served", True):
-            self.serve(*first, *last)
+            self.serve(first, last)
         env = fixture.clean_environment(
-            PYTHONPATH=os.pathsep.join([*first, self.root, *last]),
+            PYTHONPATH=os.pathsep.join(
+                [*first, *self.torch, self.root, *last]
+            ),
             **how.pop("env", {})
         )
         command = [sys.executable, *how.pop("options", ())]

@@ -2,7 +2,7 @@
 """The kernels that the tests of the door import, and where they lie.
 
     fixture.py hub FOLDER     write them as the folders of a Hub:
-                              <owner>/<repo>/branches/<name>/build/<variant>/…
+                              <owner>/<repo>/branches/<name>/build/…
 
 With KERNELFS_TEST_MOUNT set, the tests use that mount: of a Hub that holds
 just these folders, made with import=kernels-community/door-named (named, so
@@ -25,8 +25,7 @@ OWNER = "kernels-community"
 REAL_MOUNT = os.environ.get("KERNELFS_TEST_MOUNT")
 NAMED = "door-named"
 
-PLAIN = {
-    "__init__.py": '''"""A plain kernel."""
+PLAIN_INIT = '''"""A plain kernel."""
 import door_plain.util
 from . import sub
 from .sub import double
@@ -52,8 +51,10 @@ def fail():
 
 def torch_scale(x):
     return x * 2 + 1
-''',
-    "sub.py": "from .util import TWO\n\n\ndef double(x):\n    return TWO * x\n",
+'''
+PLAIN = {
+    "sub.py": "from .util import TWO\n\n\n"
+    "def double(x):\n    return TWO * x\n",
     "util.py": "TWO = 2\n",
     "late.py": "from .sub import double\n\nFOUR = double(2)\n",
     "__main__.py": 'from . import VERSION\n\nprint("main", VERSION)\n',
@@ -98,8 +99,8 @@ TORCHES = tuple(
 # repository -> revision -> variant -> path in the variant -> text
 KERNELS = {
     "door-plain": {
-        "v1": {UNIVERSAL: dict(PLAIN, **{"__init__.py": PLAIN["__init__.py"] % 1})},
-        "v2": {UNIVERSAL: dict(PLAIN, **{"__init__.py": PLAIN["__init__.py"] % 2})},
+        "v%d" % n: {UNIVERSAL: dict(PLAIN, **{"__init__.py": PLAIN_INIT % n})}
+        for n in (1, 2)
     },
     "door-nested": {
         "v1": {
@@ -157,9 +158,8 @@ def write_hub(root):
     put(os.path.join(root, OWNER, "owner.json"), json.dumps(owner))
     for repo, revisions in KERNELS.items():
         for name, variants in revisions.items():
-            put_builds(
-                os.path.join(root, OWNER, repo, "branches", name), repo, variants
-            )
+            top = os.path.join(root, OWNER, repo, "branches", name)
+            put_builds(top, repo, variants)
 
 
 class Mount:
@@ -255,7 +255,7 @@ def spell(paths=(), before=""):
     key = (tuple(paths), before)
     if key not in _spelled:
         _spelled[key] = subprocess.run(
-            [sys.executable, "-c", before + SPELL, os.path.join(DOOR, "core.py")],
+            [sys.executable, "-c", before + SPELL, DOOR + "/core.py"],
             env=clean_environment(PYTHONPATH=os.pathsep.join(paths)),
             stdout=subprocess.PIPE,
             check=True,

@@ -35,7 +35,8 @@ class Installed(DoorTest):
             import importlib, sys
             import door_owned as d
             import door_owned.part
-            assert d is sys.modules["door_owned"] and not d.__spec__._initializing
+            assert d is sys.modules["door_owned"]
+            assert not d.__spec__._initializing
             assert d.__spec__.origin == d.__file__
             assert d.__spec__.submodule_search_locations is d.__path__
             assert importlib.reload(d) is d and d.FROM == "site"
@@ -50,7 +51,8 @@ class Installed(DoorTest):
             "site 9 %s/door_owned/__init__.py The installed one." % site,
         )
         plain = self.python(
-            "import door_owned as d, door_owned.part, sys; print(sorted(vars(d)))",
+            "import door_owned as d, door_owned.part, importlib, sys\n"
+            "print(sorted(vars(d)))",
             first=[site],
         )
         self.assertEqual(second, plain)
@@ -59,8 +61,8 @@ class Installed(DoorTest):
         site = self.site(layout="module")
         out = self.python(
             "import door_owned as d;"
-            "print(d.FROM, d.__file__, hasattr(d, '__path__'), repr(d.__package__),"
-            "d.__spec__.submodule_search_locations)",
+            "print(d.FROM, d.__file__, hasattr(d, '__path__'),"
+            "repr(d.__package__), d.__spec__.submodule_search_locations)",
             last=[site],
         )
         self.assertEqual(
@@ -100,9 +102,10 @@ class Installed(DoorTest):
     @needs_folder
     def test_two_mounts_do_not_send_each_other_on(self):
         other = fixture.Mount()
-        other.serve(fixture.spell())
+        other.serve(self.serve())
         for last in ([other.path], [other.path, self.site()]):
-            out = self.python("import door_owned as d; print(d.FROM)", last=last)
+            code = "import door_owned as d; print(d.FROM)"
+            out = self.python(code, last=last)
             self.assertEqual(out, "site" if len(last) > 1 else "hub")
         environment = "%s/.env/%s" % (self.root, self.serve())
         out = self.python(
@@ -211,11 +214,12 @@ class InstalledLibrary(DoorTest):
         out = self.python(
             """
             import sys, door_owned as d
-            print(d.FROM, d.count(), d is sys.modules["door_owned"], d.__file__)
+            assert d is sys.modules["door_owned"]
+            print(d.FROM, d.count(), d.__file__)
             """,
             last=[site],
         )
-        self.assertEqual(out, "library 1 True %s/door_owned%s" % (site, suffix))
+        self.assertEqual(out, "library 1 %s/door_owned%s" % (site, suffix))
 
 
 if __name__ == "__main__":

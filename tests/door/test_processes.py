@@ -4,10 +4,11 @@
 import unittest
 
 import fixture
-from base import DoorTest, needs_folder, needs_torch
+from base import DoorTest, needs_folder, needs_torch, real_torch
 
 
 class Threads(DoorTest):
+    @real_torch
     def test_many_threads_import_packages_and_submodules(self):
         out = self.python(
             """
@@ -163,6 +164,7 @@ class Threads(DoorTest):
 
 
 class Processes(DoorTest):
+    @real_torch
     def test_fork(self):
         out = self.python(
             """
@@ -210,7 +212,8 @@ class Processes(DoorTest):
             "    print(list(loader))\n",
         )
         for method in ("fork", "spawn"):
-            self.assertEqual(self.python(None, file, method), "[[0, 2], [4, 6]]")
+            out = self.python(None, file, method)
+            self.assertEqual(out, "[[0, 2], [4, 6]]", method)
 
 
 if __name__ == "__main__":
