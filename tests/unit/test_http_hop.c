@@ -181,6 +181,49 @@ static void a_flag_ends_its_own_call(void **state)
 	server_stop(&s);
 }
 
+static void *get_often(void *arg)
+{
+	struct other *o = arg;
+
+	for (int i = 0; i < 20 && !o->r; i++)
+		(void)get_other(o);
+	return NULL;
+}
+
+static void many_threads_share_connections(void **state)
+{
+	struct server_row rows[] = {
+		{ "/", OK "Content-Length: 2\r\n\r\nok", SERVER_KEEP, true, 0,
+		  0 },
+	};
+	struct text report = TEXT_INIT(1000);
+	struct other others[8];
+	pthread_t threads[8];
+	struct server s;
+	struct client c;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 20000);
+	for (size_t i = 0; i < N(threads); i++) {
+		others[i] = (struct other){ .c = &c,
+					    .url = server_url(&s, "/") };
+		assert_int_equal(pthread_create(&threads[i], NULL, get_often,
+						&others[i]), 0);
+	}
+	for (size_t i = 0; i < N(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_int_equal(others[i].r, 0);
+	}
+	http_report(c.http, &report);
+	assert_string_equal(text_str(&report),
+			    "{\"tree\": 160, \"bytes\": 320}");
+	text_done(&report);
+	client_done(&c);
+	server_stop(&s);
+	assert_true(s.connections <= N(threads));
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -208,6 +251,7 @@ int main(void)
 		cmocka_unit_test(a_pause_holds_for_every_request_to_the_host),
 		cmocka_unit_test(cancelling_all_ends_who_waits),
 		cmocka_unit_test(a_flag_ends_its_own_call),
+		cmocka_unit_test(many_threads_share_connections),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
