@@ -1,0 +1,762 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/store.h"
+
+#include "base/err.h"
+#include "base/text.h"
+#include "scratch.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static char dir[SCRATCH_MAX];
+
+/* ---- filesystems and kernels that can do less ---- */
+
+static bool no_tmpfile;
+static bool no_empty_path;
+static bool no_hard_links;
+
+/* These two stand before those of libc in this program. */
+int openat(int at, const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list ap;
+
+	if (flags & (O_CREAT | O_TMPFILE)) {
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	if (no_tmpfile && (flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, at, path, flags, mode);
+}
+
+int linkat(int at, const char *path, int to, const char *name, int flags)
+{
+	if (no_empty_path && (flags & AT_EMPTY_PATH)) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (no_hard_links) {
+		errno = EPERM;
+		return -1;
+	}
+	return (int)syscall(SYS_linkat, at, path, to, name, flags);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	scratch_make(dir);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	no_tmpfile = no_empty_path = no_hard_links = false;
+	scratch_remove(dir);
+	return 0;
+}
+
+static void path_in(char out[2 * SCRATCH_MAX], const char *name)
+{
+	(void)snprintf(out, 2 * SCRATCH_MAX, "%s/%s", dir, name);
+}
+
+static struct store *store_at(const char *where)
+{
+	struct store *s = NULL;
+	struct err err = ERR_INIT;
+
+	if (store_new(&s, where, &err) < 0)
+		fail_msg("%s", err.text);
+	return s;
+}
+
+static struct digest digest_of(const char *s, size_t n)
+{
+	struct hasher *h = NULL;
+	struct digest d;
+
+	assert_int_equal(hasher_new(&h, DIGEST_SHA256, n, NULL), 0);
+	assert_int_equal(hasher_add(h, s, n), 0);
+	assert_int_equal(hasher_end(h, &d), 0);
+	hasher_free(h);
+	return d;
+}
+
+static int take_in(struct store *s, const char *bytes, struct err *err)
+{
+	size_t n = strlen(bytes);
+	struct digest d = digest_of(bytes, n);
+	struct ingest *in = NULL;
+	int r = store_ingest(&in, s, &d, n, err);
+
+	if (r == 0)
+		r = ingest_write(in, bytes, n, err);
+	if (r == 0)
+		r = ingest_commit(in, err);
+	ingest_free(in);
+	return r;
+}
+
+static void assert_holds(struct store *s, const char *bytes)
+{
+	struct digest d = digest_of(bytes, strlen(bytes));
+	int fd = store_open(s, &d);
+	char got[256];
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	assert_true(store_has(s, &d));
+	n = read(fd, got, sizeof(got));
+	assert_int_equal(n, strlen(bytes));
+	assert_memory_equal(got, bytes, strlen(bytes));
+	(void)close(fd);
+}
+
+/* Nothing without a name, nothing half, whatever happened before. */
+static void assert_clean(void)
+{
+	char path[2 * SCRATCH_MAX];
+
+	path_in(path, "partial");
+	assert_int_equal(scratch_count(path), 0);
+	path_in(path, "locks");
+	assert_int_equal(scratch_count(path), 0);
+}
+
+static void names_a_blob_after_its_hash_was_checked(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("hello", 5);
+	char hex[DIGEST_HEX_MAX];
+	char name[SCRATCH_MAX];
+	char path[3 * SCRATCH_MAX];
+	uint64_t bytes = 9;
+	uint64_t blobs = 9;
+	struct stat st;
+
+	(void)state;
+	assert_string_equal(store_path(s), dir);
+	assert_int_equal(store_open(s, &d), -ENOENT);
+	assert_false(store_has(s, &d));
+	assert_int_equal(store_usage(s, &bytes, &blobs), 0);
+	assert_int_equal(blobs, 0);
+	assert_int_equal(take_in(s, "hello", NULL), 0);
+	assert_holds(s, "hello");
+	digest_print(&d, hex);
+	(void)snprintf(name, sizeof(name), "blobs/%.2s/%s", hex, hex);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(store_usage(s, &bytes, &blobs), 0);
+	assert_int_equal(bytes, 5);
+	assert_int_equal(blobs, 1);
+	assert_clean();
+	store_free(s);
+	store_free(NULL);
+}
+
+static void holds_identical_blobs_once(void **state)
+{
+	struct store *s = store_at(dir);
+	uint64_t bytes;
+	uint64_t blobs;
+
+	(void)state;
+	assert_int_equal(take_in(s, "same", NULL), 0);
+	assert_int_equal(take_in(s, "same", NULL), 0);
+	assert_int_equal(store_usage(s, &bytes, &blobs), 0);
+	assert_int_equal(blobs, 1);
+	store_free(s);
+}
+
+static void takes_an_empty_blob(void **state)
+{
+	struct store *s = store_at(dir);
+
+	(void)state;
+	assert_int_equal(take_in(s, "", NULL), 0);
+	assert_holds(s, "");
+	store_free(s);
+}
+
+static void refuses_wrong_bytes_with_both_hashes(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("hello", 5);
+	struct digest other = digest_of("hellO", 5);
+	struct err err = ERR_INIT;
+	struct ingest *in = NULL;
+	char hex[DIGEST_HEX_MAX];
+
+	(void)state;
+	assert_int_equal(store_ingest(&in, s, &d, 5, NULL), 0);
+	assert_int_equal(ingest_write(in, "hellO", 5, NULL), 0);
+	assert_int_equal(ingest_commit(in, &err), -EBADMSG);
+	digest_print(&d, hex);
+	assert_non_null(strstr(err.text, hex));
+	digest_print(&other, hex);
+	assert_non_null(strstr(err.text, hex));
+	assert_false(store_has(s, &d));
+	assert_false(store_has(s, &other));
+	/* and from the start it may come right */
+	assert_int_equal(ingest_rewind(in, NULL), 0);
+	assert_int_equal(ingest_written(in), 0);
+	assert_int_equal(ingest_write(in, "hello", 5, NULL), 0);
+	assert_int_equal(ingest_commit(in, NULL), 0);
+	ingest_free(in);
+	assert_holds(s, "hello");
+	assert_clean();
+	store_free(s);
+}
+
+static void refuses_one_byte_more_and_one_less(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("hello", 5);
+	struct ingest *in = NULL;
+
+	(void)state;
+	assert_int_equal(store_ingest(&in, s, &d, 5, NULL), 0);
+	assert_int_equal(ingest_write(in, "hell", 4, NULL), 0);
+	assert_int_equal(ingest_commit(in, NULL), -EIO);
+	assert_int_equal(ingest_write(in, "oo", 2, NULL), -EBADMSG);
+	assert_int_equal(ingest_written(in), 4);
+	assert_int_equal(ingest_write(in, "o", 1, NULL), 0);
+	assert_int_equal(ingest_commit(in, NULL), 0);
+	ingest_free(in);
+	assert_holds(s, "hello");
+	store_free(s);
+}
+
+static void leaves_nothing_when_it_is_given_up(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("hello", 5);
+	struct ingest *in = NULL;
+	char hex[DIGEST_HEX_MAX];
+	char path[2 * SCRATCH_MAX];
+	char name[SCRATCH_MAX];
+
+	(void)state;
+	assert_int_equal(store_ingest(&in, s, &d, 5, NULL), 0);
+	assert_int_equal(ingest_write(in, "hel", 3, NULL), 0);
+	ingest_free(in);
+	digest_print(&d, hex);
+	(void)snprintf(name, sizeof(name), "blobs/%.2s", hex);
+	path_in(path, name);
+	assert_int_equal(scratch_count(path), 0);
+	assert_clean();
+	ingest_free(NULL);
+	store_free(s);
+}
+
+static void names_a_blob_through_proc_when_it_must(void **state)
+{
+	struct store *s = store_at(dir);
+
+	(void)state;
+	no_empty_path = true;
+	assert_int_equal(take_in(s, "through proc", NULL), 0);
+	assert_holds(s, "through proc");
+	store_free(s);
+}
+
+static void goes_without_unnamed_files(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("hello", 5);
+	char path[2 * SCRATCH_MAX];
+	struct ingest *in = NULL;
+
+	(void)state;
+	no_tmpfile = true;
+	assert_int_equal(take_in(s, "named", NULL), 0);
+	assert_int_equal(take_in(s, "named", NULL), 0);
+	assert_holds(s, "named");
+	assert_clean();
+	/* given up, and not taken away by who opens the cache meanwhile */
+	assert_int_equal(store_ingest(&in, s, &d, 5, NULL), 0);
+	path_in(path, "partial");
+	assert_int_equal(scratch_count(path), 1);
+	store_free(store_at(dir));
+	assert_int_equal(scratch_count(path), 1);
+	ingest_free(in);
+	assert_clean();
+	store_free(s);
+}
+
+static void goes_without_hard_links(void **state)
+{
+	struct store *s = store_at(dir);
+
+	(void)state;
+	no_tmpfile = no_hard_links = true;
+	assert_int_equal(take_in(s, "renamed", NULL), 0);
+	assert_int_equal(take_in(s, "renamed", NULL), 0);
+	assert_holds(s, "renamed");
+	assert_clean();
+	store_free(s);
+}
+
+/* A name of ours that is not a blob of ours. */
+static void plant(const struct digest *d, const char *content)
+{
+	char hex[DIGEST_HEX_MAX];
+	char path[2 * SCRATCH_MAX];
+	char name[SCRATCH_MAX];
+
+	digest_print(d, hex);
+	path_in(path, "blobs");
+	(void)mkdir(path, 0700);
+	(void)snprintf(name, sizeof(name), "blobs/%.2s", hex);
+	path_in(path, name);
+	(void)mkdir(path, 0700);
+	(void)snprintf(name, sizeof(name), "blobs/%.2s/%s", hex, hex);
+	if (content) {
+		scratch_put(dir, name, content, strlen(content));
+		return;
+	}
+	path_in(path, name);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+}
+
+static void opens_no_link_and_replaces_what_is_no_blob(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest linked = digest_of("linked", 6);
+	struct digest cut = digest_of("cut off", 7);
+
+	(void)state;
+	plant(&linked, NULL);
+	assert_int_equal(store_open(s, &linked), -ENOENT);
+	assert_false(store_has(s, &linked));
+	assert_int_equal(take_in(s, "linked", NULL), 0);
+	assert_holds(s, "linked");
+	plant(&cut, "cut");
+	assert_int_equal(take_in(s, "cut off", NULL), 0);
+	assert_holds(s, "cut off");
+	store_free(s);
+}
+
+static void hangs_on_no_fifo(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("fifo", 4);
+	char hex[DIGEST_HEX_MAX];
+	char path[2 * SCRATCH_MAX];
+	char name[SCRATCH_MAX];
+
+	(void)state;
+	plant(&d, "x");
+	digest_print(&d, hex);
+	(void)snprintf(name, sizeof(name), "blobs/%.2s/%s", hex, hex);
+	path_in(path, name);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(store_open(s, &d), -ENOENT);
+	store_free(s);
+}
+
+/* ---- who may use the folder ---- */
+
+static void makes_the_folder_and_its_parents_for_us_alone(void **state)
+{
+	char path[2 * SCRATCH_MAX];
+	struct store *s;
+	struct stat st;
+
+	(void)state;
+	path_in(path, "a/b/cache");
+	s = store_at(path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	store_free(s);
+	path_in(path, "a/b/cache/CACHEDIR.TAG");
+	assert_int_equal(stat(path, &st), 0);
+}
+
+static void assert_refused(const char *path, int code, const char *says)
+{
+	struct err err = ERR_INIT;
+	struct store *s = NULL;
+
+	assert_int_equal(store_new(&s, path, &err), code);
+	assert_null(s);
+	if (!strstr(err.text, says) || !strstr(err.text, path))
+		fail_msg("'%s' does not say '%s'", err.text, says);
+}
+
+static void refuses_a_folder_that_others_can_write(void **state)
+{
+	(void)state;
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_refused(dir, -EPERM, "others");
+	assert_int_equal(chmod(dir, 01777), 0);
+	assert_refused(dir, -EPERM, "others");
+	assert_int_equal(chmod(dir, 0700), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(dir, 12345, (gid_t)-1), 0);
+		assert_refused(dir, -EPERM, "belongs to user 12345");
+		assert_int_equal(chown(dir, 0, (gid_t)-1), 0);
+	}
+}
+
+static void refuses_what_is_no_folder(void **state)
+{
+	char path[2 * SCRATCH_MAX];
+
+	(void)state;
+	scratch_put(dir, "file", "x", 1);
+	path_in(path, "file");
+	assert_refused(path, -ENOTDIR, "cache");
+	path_in(path, "file/below");
+	assert_refused(path, -ENOTDIR, "cache");
+}
+
+static void shares_with_a_group_what_the_group_may_write(void **state)
+{
+	char path[2 * SCRATCH_MAX];
+	struct stat st;
+	mode_t umask_was = umask(077);
+	struct store *s;
+
+	(void)state;
+	assert_int_equal(chmod(dir, 02770), 0);
+	s = store_at(dir);
+	assert_int_equal(take_in(s, "shared", NULL), 0);
+	(void)umask(umask_was);
+	path_in(path, "blobs");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 02770);
+	assert_holds(s, "shared");
+	store_free(s);
+}
+
+/* ---- cannot be written ---- */
+
+/* In a child with its own mounts: 0, or 77 where that is not allowed. */
+static int with_mount(int (*body)(void), const char *options)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (unshare(CLONE_NEWNS) < 0 ||
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("unit", dir, "tmpfs", 0, options) < 0)
+			_exit(77);
+		_exit(body());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* No asserts in the child: they would jump into the parent's test. */
+static int full_disk(void)
+{
+	static char big[4 << 20];
+	struct err err = ERR_INIT;
+	struct store *s = NULL;
+	struct ingest *in = NULL;
+	struct digest d = { .kind = DIGEST_SHA256 };
+	int r;
+
+	if (store_new(&s, dir, NULL) < 0 || take_in(s, "small", NULL) < 0)
+		return 1;
+	r = store_ingest(&in, s, &d, sizeof(big), &err);
+	if (r != -ENOSPC || !strstr(err.text, dir))
+		return 2;
+	/* small enough to be begun without asking for the room */
+	for (unsigned i = 0; r != -ENOSPC || i == 0; i++) {
+		if (store_ingest(&in, s, &d, 1000000, &err) < 0)
+			break;
+		r = ingest_write(in, big, 1000000, &err);
+		if (i > 8)
+			return 3;
+	}
+	if (r != -ENOSPC || !strstr(err.text, dir))
+		return 4;
+	return store_has(s, &d) ? 5 : 0;
+}
+
+static int read_only(void)
+{
+	struct err err = ERR_INIT;
+	struct store *s = NULL;
+	struct digest d = digest_of("kept", 4);
+	int lock;
+	int fd;
+
+	if (store_new(&s, dir, NULL) < 0 || take_in(s, "kept", NULL) < 0)
+		return 1;
+	store_free(s);
+	if (mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+		return 77;
+	if (store_new(&s, dir, NULL) < 0)
+		return 2;
+	fd = store_open(s, &d);
+	if (fd < 0 || close(fd) < 0)
+		return 3;
+	if (take_in(s, "new", &err) != -EROFS || !strstr(err.text, dir))
+		return 4;
+	if (store_note_write(s, "refs", "k", "v", 1, &err) != -EROFS ||
+	    !strstr(err.text, dir))
+		return 5;
+	if (store_lock(s, &d, &lock) != -EROFS)
+		return 6;
+	return store_note_open(s, "refs", "k") == -ENOENT ? 0 : 7;
+}
+
+static void must_pass(int status)
+{
+	if (status == 77) {
+		print_message("no mount namespace here\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
+static void says_so_when_the_disk_is_full(void **state)
+{
+	(void)state;
+	must_pass(with_mount(full_disk, "size=2m,mode=700"));
+}
+
+static void reads_on_when_the_cache_is_read_only(void **state)
+{
+	(void)state;
+	must_pass(with_mount(read_only, "size=2m,mode=700"));
+}
+
+/* ---- processes ---- */
+
+static void removes_what_the_dead_left_and_spares_the_living(void **state)
+{
+	struct store *s = store_at(dir);
+	char path[2 * SCRATCH_MAX];
+	int fd;
+
+	(void)state;
+	path_in(path, "partial");
+	assert_int_equal(mkdir(path, 0700), 0);
+	scratch_put(dir, "partial/dead.1.1", "x", 1);
+	scratch_put(dir, "partial/alive.1.2", "x", 1);
+	path_in(path, "partial/alive.1.2");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	store_free(s);
+	s = store_at(dir);
+	path_in(path, "partial");
+	assert_int_equal(scratch_count(path), 1);
+	path_in(path, "partial/alive.1.2");
+	assert_int_equal(access(path, F_OK), 0);
+	(void)close(fd);
+	store_free(s);
+}
+
+static void locks_a_blob_for_one_at_a_time(void **state)
+{
+	struct store *a = store_at(dir);
+	struct store *b = store_at(dir);
+	struct digest d = digest_of("x", 1);
+	struct digest e = digest_of("y", 1);
+	int lock = -1;
+	int other = -1;
+
+	(void)state;
+	assert_int_equal(store_lock(a, &d, &lock), 1);
+	assert_int_equal(store_lock(b, &d, &other), 0);
+	assert_int_equal(other, -1);
+	assert_int_equal(store_lock(b, &e, &other), 1);
+	store_unlock(b, &e, other);
+	store_unlock(a, &d, lock);
+	assert_int_equal(store_lock(b, &d, &other), 1);
+	store_unlock(b, &d, other);
+	store_unlock(b, &d, -1);
+	assert_clean();
+	store_free(a);
+	store_free(b);
+}
+
+#define RACERS 8
+#define ROUNDS 50
+
+/* Take the same blobs in, all at once, under the lock where it is granted. */
+static int race(void)
+{
+	struct store *s = NULL;
+	char bytes[64];
+
+	if (store_new(&s, dir, NULL) < 0)
+		return 1;
+	for (int i = 0; i < ROUNDS; i++) {
+		struct digest d;
+		int lock = -1;
+		int fd;
+
+		(void)snprintf(bytes, sizeof(bytes), "blob %d", i);
+		d = digest_of(bytes, strlen(bytes));
+		if (store_lock(s, &d, &lock) < 0)
+			return 2;
+		if (take_in(s, bytes, NULL) < 0)
+			return 3;
+		store_unlock(s, &d, lock);
+		fd = store_open(s, &d);
+		if (fd < 0 || close(fd) < 0)
+			return 4;
+	}
+	store_free(s);
+	return 0;
+}
+
+static void processes_race_for_a_blob_and_all_win(void **state)
+{
+	pid_t pids[RACERS];
+	struct store *s;
+	uint64_t bytes;
+	uint64_t blobs;
+
+	(void)state;
+	for (int i = 0; i < RACERS; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0)
+			_exit(race());
+	}
+	for (int i = 0; i < RACERS; i++) {
+		int status;
+
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+	s = store_at(dir);
+	assert_int_equal(store_usage(s, &bytes, &blobs), 0);
+	assert_int_equal(blobs, ROUNDS);
+	assert_clean();
+	store_free(s);
+}
+
+/* ---- notes ---- */
+
+static void assert_note(struct store *s, const char *kind, const char *key,
+			const char *want)
+{
+	struct text t = TEXT_INIT(1000);
+	int64_t age = -1;
+
+	assert_int_equal(store_note_read(s, kind, key, &t, &age), 0);
+	assert_string_equal(text_str(&t), want);
+	assert_true(age >= 0 && age < 3600);
+	text_done(&t);
+}
+
+static void keeps_notes_by_kind_and_key(void **state)
+{
+	struct store *s = store_at(dir);
+	struct text t = TEXT_INIT(3);
+
+	(void)state;
+	assert_int_equal(store_note_open(s, "refs", "a/b"), -ENOENT);
+	assert_int_equal(store_note_read(s, "refs", "a/b", &t, NULL), -ENOENT);
+	assert_int_equal(store_note_write(s, "refs", "a/b", "one", 3, NULL),
+			 0);
+	assert_int_equal(store_note_write(s, "trust", "a/b", "two", 3, NULL),
+			 0);
+	assert_int_equal(store_note_write(s, "refs", "../../etc\n", "", 0,
+					  NULL), 0);
+	assert_note(s, "refs", "a/b", "one");
+	assert_note(s, "trust", "a/b", "two");
+	assert_note(s, "refs", "../../etc\n", "");
+	assert_int_equal(store_note_write(s, "refs", "a/b", "three", 5, NULL),
+			 0);
+	assert_note(s, "refs", "a/b", "three");
+	/* longer than the reader wants */
+	assert_int_equal(store_note_read(s, "refs", "a/b", &t, NULL), -E2BIG);
+	text_done(&t);
+	store_free(s);
+}
+
+static void refuses_kinds_that_are_no_words(void **state)
+{
+	static const char *const kinds[] = { "", "..", "a/b", "A", "a b", "/" };
+	struct store *s = store_at(dir);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		assert_int_equal(store_note_write(s, kinds[i], "k", "v", 1,
+						  NULL), -EINVAL);
+		assert_int_equal(store_note_open(s, kinds[i], "k"), -EINVAL);
+	}
+	store_free(s);
+}
+
+static void a_note_of_tomorrow_is_old(void **state)
+{
+	struct store *s = store_at(dir);
+	struct text t = TEXT_INIT(10);
+	struct timespec times[2] = { 0 };
+	int64_t age = 0;
+	int fd;
+
+	(void)state;
+	assert_int_equal(store_note_write(s, "trust", "k", "yes", 3, NULL), 0);
+	fd = store_note_open(s, "trust", "k");
+	assert_true(fd >= 0);
+	times[1].tv_sec = time(NULL) + 86400;
+	assert_int_equal(futimens(fd, times), 0);
+	(void)close(fd);
+	assert_int_equal(store_note_read(s, "trust", "k", &t, &age), 0);
+	assert_true(age > INT64_C(1) << 40);
+	text_done(&t);
+	store_free(s);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(names_a_blob_after_its_hash_was_checked),
+		TEST(holds_identical_blobs_once),
+		TEST(takes_an_empty_blob),
+		TEST(refuses_wrong_bytes_with_both_hashes),
+		TEST(refuses_one_byte_more_and_one_less),
+		TEST(leaves_nothing_when_it_is_given_up),
+		TEST(names_a_blob_through_proc_when_it_must),
+		TEST(goes_without_unnamed_files),
+		TEST(goes_without_hard_links),
+		TEST(opens_no_link_and_replaces_what_is_no_blob),
+		TEST(hangs_on_no_fifo),
+		TEST(makes_the_folder_and_its_parents_for_us_alone),
+		TEST(refuses_a_folder_that_others_can_write),
+		TEST(refuses_what_is_no_folder),
+		TEST(shares_with_a_group_what_the_group_may_write),
+		TEST(says_so_when_the_disk_is_full),
+		TEST(reads_on_when_the_cache_is_read_only),
+		TEST(removes_what_the_dead_left_and_spares_the_living),
+		TEST(locks_a_blob_for_one_at_a_time),
+		TEST(processes_race_for_a_blob_and_all_win),
+		TEST(keeps_notes_by_kind_and_key),
+		TEST(refuses_kinds_that_are_no_words),
+		TEST(a_note_of_tomorrow_is_old),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
