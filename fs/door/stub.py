@@ -21,32 +21,21 @@ def _kernelfs_door(g):
     def load():
         from os.path import abspath, dirname, realpath
 
-        for top in abspath(g["__file__"]), realpath(g["__file__"]):
-            top = dirname(top)
+        file, why = g["__file__"], None
+        for top in abspath(file), realpath(file):
             while top != dirname(top):
                 top = dirname(top)
-                file = top.rstrip("/") + "/.kernelfs/door/core.py"
                 try:
-                    with open(file, "rb", 0) as text:
-                        code = compile(text.read(), file, "exec")
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
+                    with open(top + "/.kernelfs/door/core.py", "rb", 0) as f:
+                        core = type(sys)("_kernelfs_1")
+                        core.__file__ = f.name
+                        exec(compile(f.read(), f.name, "exec"), core.__dict__)
+                    return sys.modules.setdefault("_kernelfs_1", core)
                 except OSError as e:
-                    raise ImportError(
-                        "the kernelfs mount of %s is gone or broken: %s"
-                        % (g["__file__"], e),
-                        name=g["__name__"],
-                        path=g["__file__"],
-                    ) from None
-                core = type(sys)("_kernelfs_1")
-                core.__file__ = file
-                exec(code, core.__dict__)
-                return sys.modules.setdefault("_kernelfs_1", core)
-        raise ImportError(
-            "%s is not inside a kernelfs mount" % g["__file__"],
-            name=g["__name__"],
-            path=g["__file__"],
-        )
+                    why = why or (e.errno != 2 and e)
+        why = "gone or broken: %s" % why if why else "not where it was"
+        why = "the kernelfs mount of %s is %s" % (file, why)
+        raise ImportError(why, name=g["__name__"], path=file)
 
     owner, known, failed = get_ident(), allocate_lock(), None
     known.acquire()
@@ -56,9 +45,10 @@ def _kernelfs_door(g):
     del g["_kernelfs_door"]
     try:
         run = (sys.modules.get("_kernelfs_1") or load()).enter(g)
-        g["__getattr__"] = before
         if before is None:
             del g["__getattr__"]
+        else:
+            g["__getattr__"] = before
     except BaseException as e:
         failed = e  # told to whoever waits or comes too late
         raise
