@@ -80,13 +80,12 @@ static int explain(struct hub *h, const struct http_response *a, int r,
 		       *message ? ": " : "", message);
 }
 
-static int no_html(const struct http_response *a, const char *what,
-		   struct err *err)
+static int no_html(const struct http_response *a, struct err *err)
 {
 	if (!a->html)
 		return 0;
-	return err_set(err, EIO, "%s: answered with a web page, is there a "
-				 "login or proxy in between?", what);
+	return err_set(err, EIO, "answered with a web page, is there a login "
+				 "or proxy in between?");
 }
 
 /* ---- small answers ---- */
@@ -108,7 +107,8 @@ static int ask(struct hub *h, const char *url, const char *endpoint,
 					 "bytes", what, out->limit);
 	if (r < 0)
 		return explain(h, a, r, what, err);
-	return no_html(a, what, err);
+	r = no_html(a, err);
+	return r < 0 ? err_wrap(err, r, "%s", what) : 0;
 }
 
 static int check_url(const struct text *url, struct err *err)
@@ -341,7 +341,6 @@ struct file_sink {
 	struct http_sink *to;
 	const struct http_response *answer;
 	const struct source_file *file;
-	const char *what;
 	uint64_t at;
 };
 
@@ -350,7 +349,7 @@ static int file_begin(struct http_sink *s, uint64_t from, struct err *err)
 	struct file_sink *f = (struct file_sink *)s;
 	bool page = text_ends(f->file->path, ".html") ||
 		    text_ends(f->file->path, ".htm");
-	int r = page ? 0 : no_html(f->answer, f->what, err);
+	int r = page ? 0 : no_html(f->answer, err);
 
 	if (r < 0)
 		return r;
@@ -399,18 +398,17 @@ static int hub_file(struct source *s, const struct source_file *f,
 	if (r < 0)
 		return r;
 	req.url = text_str(&url);
-	to.what = text_str(&what);
 	r = http_get(hub_of(s)->http, &req, &a, err);
 	if (r == -EFBIG)
 		return err_set(err, EBADMSG, "%s: the source sends more than "
-			       "the %" PRIu64 " bytes that it lists", to.what,
-			       f->size);
+			       "the %" PRIu64 " bytes that it lists",
+			       text_str(&what), f->size);
 	if (r < 0)
-		return explain(hub_of(s), &a, r, to.what, err);
+		return explain(hub_of(s), &a, r, text_str(&what), err);
 	if (to.at != f->size)
 		return err_set(err, EIO, "%s: the source sends %" PRIu64
-			       " bytes and lists %" PRIu64, to.what, to.at,
-			       f->size);
+			       " bytes and lists %" PRIu64,
+			       text_str(&what), to.at, f->size);
 	return 0;
 }
 
