@@ -71,6 +71,13 @@ int env_parse(struct env *out, const char *spec, struct err *err);
 void env_print(const struct env *e, char out[ENV_SPEC_MAX]);
 /* "cu130", "rocm72", "xpu20260", "cann83", "cpu", "metal", … */
 void env_backend_print(const struct env *e, char out[ENV_WORD_MAX]);
+/* The same from its parts, for an environment and for a build. */
+void env_backend_text(enum backend b, const struct version *v,
+		      char out[ENV_WORD_MAX]);
+/* What stands before the digits: "cu", "rocm"; "cpu" has none behind it. */
+const char *env_backend_prefix(enum backend b);
+bool env_backend_has_version(enum backend b);
+#define ENV_BACKENDS (BACKEND_TPU + 1)
 /* "cuda", "rocm", …; "cpu". */
 const char *env_backend_name(enum backend b);
 /* backend by its name ("cuda"), -EINVAL. */
