@@ -85,23 +85,31 @@ static void note_mount(struct text *out, struct cursor line)
 	add_unescaped(out, cursor_until(&at, ' '));
 }
 
-static int read_mounts(struct sitepath *s)
+int sitepath_avoid(struct sitepath *s, const char *mountinfo)
 {
-	AUTO(auto_text) struct text info = TEXT_INIT(MOUNTINFO_MAX);
 	struct text out = TEXT_INIT(MOUNTS_MAX);
-	struct cursor c;
+	struct cursor c = cursor_of(mountinfo);
 
-	/* Without /proc nothing can be mounted by us either. */
-	(void)io_read_file(AT_FDCWD, "/proc/self/mountinfo", &info);
-	c = (struct cursor){ text_str(&info), text_str(&info) + info.len };
 	while (!cursor_done(&c)) {
 		note_mount(&out, cursor_until(&c, '\n'));
 		(void)cursor_skip_char(&c, '\n');
 	}
 	text_add_char(&out, '\0');
+	free(s->mounts);
 	s->mounts = text_take(&out);
 	text_done(&out);
 	return s->mounts ? 0 : -ENOMEM;
+}
+
+static int avoid_mounts(struct sitepath *s)
+{
+	AUTO(auto_text) struct text info = TEXT_INIT(MOUNTINFO_MAX);
+
+	if (s->mounts)
+		return 0;
+	/* Without /proc nothing can be mounted by us either. */
+	(void)io_read_file(AT_FDCWD, "/proc/self/mountinfo", &info);
+	return sitepath_avoid(s, text_str(&info));
 }
 
 static bool is_under_mount(const struct sitepath *s, const char *path)
@@ -372,7 +380,7 @@ int sitepath_read(struct sitepath *s, const struct layout *l,
 	int r;
 
 	layout_tag_print(&l->tag, tag);
-	r = read_mounts(s);
+	r = avoid_mounts(s);
 	if (r == 0)
 		r = add_pythonpath(s, notes);
 	if (r == 0 && l->venv)

@@ -41,6 +41,13 @@ void sitepath_done(struct sitepath *s);
 void auto_sitepath(struct sitepath *s); /* for AUTO() */
 
 /*
+ * Which mounts to stay away from: those of type fuse.kernelfs in the text of
+ * a mountinfo. sitepath_read() takes /proc/self/mountinfo when nobody has
+ * said so before. -ENOMEM, else 0.
+ */
+int sitepath_avoid(struct sitepath *s, const char *mountinfo);
+
+/*
  * The first folder that holds the package `name` (a folder with
  * __init__.py), as Python finds it; NULL when none does. Borrowed.
  */
