@@ -149,7 +149,7 @@ static void raise_descriptors(void)
 
 static int start(struct mount *m, struct err *err)
 {
-	uint32_t uid, gid;
+	uint32_t uid = 0, gid = 0;
 	int r;
 
 	r = owner_id(m->o, "uid", getuid(), &uid, err);

@@ -157,13 +157,14 @@ static void rebuild_locked(struct names *n) LOCK_REQUIRES(&n->lock)
 
 /* ---- the owners' lists ---- */
 
-static void take_list_locked(struct want *w, struct source_names *list)
-	LOCK_REQUIRES(&w->names->lock)
+static void take_list_locked(struct names *n, struct want *w,
+			     struct source_names *list)
+	LOCK_REQUIRES(&n->lock)
 {
 	source_names_done(&w->list);
 	w->list = *list;
 	w->have = true;
-	rebuild_locked(w->names);
+	rebuild_locked(n);
 }
 
 static void ask_source(struct pool_job *job)
@@ -183,7 +184,7 @@ static void ask_source(struct pool_job *job)
 				      "trying again");
 	lock_take(&n->lock);
 	if (r == 0)
-		take_list_locked(w, &list);
+		take_list_locked(n, w, &list);
 	w->fresh = r == 0 || r == -ENOSYS || r == -ENOENT;
 	w->have = w->have || w->fresh;
 	w->retry_ms = io_now_ms() + w->wait_ms;
@@ -194,24 +195,24 @@ static void ask_source(struct pool_job *job)
 	lock_drop(&n->lock);
 }
 
-static void start_asking_locked(struct want *w)
-	LOCK_REQUIRES(&w->names->lock)
+static void start_asking_locked(struct names *n, struct want *w)
+	LOCK_REQUIRES(&n->lock)
 {
 	w->asking = true;
 	w->job.run = ask_source;
-	pool_submit(w->names->net, &w->job, POOL_NOW);
+	pool_submit(n->net, &w->job, POOL_NOW);
 }
 
-static void load_from_disk(struct want *w)
+static void load_from_disk(struct names *n, struct want *w)
 {
 	struct source_names list = { 0 };
 
-	if (catalog_kernels(w->names->catalog, w->owner, CATALOG_DISK, &list,
+	if (catalog_kernels(n->catalog, w->owner, CATALOG_DISK, &list,
 			    NULL, NULL) < 0)
 		return;
-	lock_take(&w->names->lock);
-	take_list_locked(w, &list);
-	lock_drop(&w->names->lock);
+	lock_take(&n->lock);
+	take_list_locked(n, w, &list);
+	lock_drop(&n->lock);
 }
 
 static bool all_have_locked(const struct names *n)
@@ -229,11 +230,11 @@ void names_start(struct names *n, int64_t wait_ms)
 
 	for (size_t i = 0; i < n->count; i++)
 		if (n->wants[i].is_owner)
-			load_from_disk(&n->wants[i]);
+			load_from_disk(n, &n->wants[i]);
 	lock_take(&n->lock);
 	for (size_t i = 0; i < n->count; i++)
 		if (n->wants[i].is_owner)
-			start_asking_locked(&n->wants[i]);
+			start_asking_locked(n, &n->wants[i]);
 	while (!n->stopping && !all_have_locked(n))
 		if (lock_wait(&n->lock, &n->arrived, until) < 0)
 			break;
@@ -251,7 +252,7 @@ int64_t names_tick(struct names *n)
 		if (!w->is_owner || w->fresh || w->asking)
 			continue;
 		if (w->retry_ms <= now)
-			start_asking_locked(w);
+			start_asking_locked(n, w);
 		else if (next < 0 || w->retry_ms < next)
 			next = w->retry_ms;
 	}

@@ -262,10 +262,12 @@ static void send_read(struct view *v, const struct park_call *c,
 
 	(void)v;
 	if (reply->fd >= 0) {
-		buf.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+		buf.buf[0].flags = (enum fuse_buf_flags)(FUSE_BUF_IS_FD |
+							 FUSE_BUF_FD_SEEK);
 		buf.buf[0].fd = reply->fd;
 		buf.buf[0].pos = c->off;
-		(void)fuse_reply_data(c->req, &buf, 0);
+		(void)fuse_reply_data(c->req, &buf,
+				      (enum fuse_buf_copy_flags)0);
 		return;
 	}
 	if (at > reply->text.len)
