@@ -60,16 +60,29 @@ int env_backend_parse(enum backend *out, const char *name)
 	return -EINVAL;
 }
 
+const char *env_backend_prefix(enum backend b)
+{
+	return backends[b].prefix;
+}
+
+bool env_backend_has_version(enum backend b)
+{
+	return backends[b].versioned;
+}
+
+void env_backend_text(enum backend b, const struct version *v,
+		      char out[ENV_WORD_MAX])
+{
+	if (backends[b].versioned)
+		(void)snprintf(out, ENV_WORD_MAX, "%s%u%u",
+			       backends[b].prefix, v->major, v->minor);
+	else
+		(void)text_copy(out, ENV_WORD_MAX, backends[b].prefix);
+}
+
 void env_backend_print(const struct env *e, char out[ENV_WORD_MAX])
 {
-	if (backends[e->backend].versioned)
-		(void)snprintf(out, ENV_WORD_MAX, "%s%u%u",
-			       backends[e->backend].prefix,
-			       e->backend_version.major,
-			       e->backend_version.minor);
-	else
-		(void)text_copy(out, ENV_WORD_MAX,
-				backends[e->backend].prefix);
+	env_backend_text(e->backend, &e->backend_version, out);
 }
 
 int env_select_backend(struct env *e, const char *name, struct err *err)
