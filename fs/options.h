@@ -47,6 +47,8 @@ struct options {
 	bool help;
 	bool version;
 	bool json;
+	bool lazy; /* -z, of umount */
+	unsigned given; /* options.c's: a bit per row that was said */
 };
 
 /*
@@ -58,6 +60,15 @@ int options_read(struct options *o, int argc, char *const *argv,
 /* Config file, environment, defaults below what was read. */
 int options_settle(struct options *o, struct err *err);
 void options_done(struct options *o);
+/* One option by its name, as if it stood on the command line; `where` says
+ * in messages who gave it. */
+int options_set(struct options *o, const char *name, const char *value,
+		const char *where, struct err *err);
+/* Was it said by anybody, or is it the default? */
+bool options_given(const struct options *o, const char *name);
+/* The most similar of `count` words, or NULL when none is similar. */
+const char *options_nearest(const char *word, const char *const *words,
+			    size_t count);
 
 /* A line or two per option, for --help. */
 void options_help(struct text *out);

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table, values, and what stands below the command line: environment,
+ * config files, defaults.
+ */
+#include "options_in.h"
+
+#include "toml.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONFIG_MAX (1u << 20)
+#define SYSTEM_CONFIG "/etc/kernelfs.conf"
+#define HUB "https://huggingface.co"
+
+static const struct option table[] = {
+#define OPTION(name, member, kind, fallback, low, high, unit, sentence) \
+	{ #name, OPTION_##kind, offsetof(struct options, member), fallback, \
+	  low, high, unit, sentence },
+#include "options.def"
+#undef OPTION
+};
+
+#define ROWS (sizeof(table) / sizeof(*table))
+
+_Static_assert(ROWS <= 8 * sizeof(unsigned), "a bit per row in `given`");
+
+/* ---- rows ---- */
+
+const struct option *option_at(size_t i)
+{
+	return i < ROWS ? &table[i] : NULL;
+}
+
+static bool same_name(const char *name, const char *s, size_t n)
+{
+	if (strlen(name) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (name[i] != (s[i] == '-' ? '_' : s[i]))
+			return false;
+	return true;
+}
+
+const struct option *option_find(const char *name, size_t n)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (same_name(table[i].name, name, n))
+			return &table[i];
+	return NULL;
+}
+
+unsigned option_bit(const struct option *row)
+{
+	return 1u << (row - table);
+}
+
+bool option_is_list(const struct option *row)
+{
+	return row->kind == OPTION_TRUST || row->kind == OPTION_IMPORT;
+}
+
+static void *member_of(struct options *o, const struct option *row)
+{
+	return (char *)o + row->at;
+}
+
+char **option_text(struct options *o, const struct option *row)
+{
+	return member_of(o, row);
+}
+
+struct options_list *option_list(struct options *o, const struct option *row)
+{
+	return member_of(o, row);
+}
+
+uint64_t *option_number(struct options *o, const struct option *row)
+{
+	return member_of(o, row);
+}
+
+bool options_given(const struct options *o, const char *name)
+{
+	const struct option *row = option_find(name, strlen(name));
+
+	return row && (o->given & option_bit(row));
+}
+
+/* ---- lists ---- */
+
+int options_list_add(struct options_list *l, const char *s, size_t n)
+{
+	char *copy = text_dup(s, n);
+	char **items;
+
+	if (!copy)
+		return -ENOMEM;
+	items = realloc(l->items, (l->count + 1) * sizeof(*items));
+	if (!items) {
+		free(copy);
+		return -ENOMEM;
+	}
+	items[l->count++] = copy;
+	l->items = items;
+	return 0;
+}
+
+void options_list_done(struct options_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->items[i]);
+	free(l->items);
+	l->items = NULL;
+	l->count = 0;
+}
+
+void options_done(struct options *o)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		if (option_is_list(&table[i]))
+			options_list_done(option_list(o, &table[i]));
+		else if (table[i].kind != OPTION_DURATION &&
+			 table[i].kind != OPTION_COUNT)
+			free(*option_text(o, &table[i]));
+	}
+	options_list_done(&o->fuse);
+	options_list_done(&o->words);
+	memset(o, 0, sizeof(*o));
+}
+
+/* ---- one value ---- */
+
+static int store_text(struct options *o, const struct option *row,
+		      const char *value, struct err *err)
+{
+	char *copy = text_dup(value, strlen(value));
+	int r = 0;
+
+	if (!copy)
+		return err_errno(err, ENOMEM, "options");
+	if (option_is_path(row, value))
+		r = option_absolute(&copy, err);
+	if (r < 0) {
+		free(copy);
+		return r;
+	}
+	free(*option_text(o, row));
+	*option_text(o, row) = copy;
+	return 0;
+}
+
+static int take(struct options *o, const struct option *row,
+		const char *value, uint64_t number, struct err *err)
+{
+	struct options_list *list;
+
+	if (row->kind == OPTION_DURATION || row->kind == OPTION_COUNT) {
+		*option_number(o, row) = number;
+		return 0;
+	}
+	if (!option_is_list(row))
+		return store_text(o, row, value, err);
+	list = option_list(o, row);
+	if (!*value) {
+		options_list_done(list);
+		return 0;
+	}
+	if (list->count >= OPTION_ITEMS_MAX)
+		return err_set(err, EINVAL, "more than %u times",
+			       OPTION_ITEMS_MAX);
+	if (options_list_add(list, value, strlen(value)) < 0)
+		return err_errno(err, ENOMEM, "options");
+	return 0;
+}
+
+int option_put(struct options *o, const struct option *row, const char *value,
+	       unsigned above, const char *where, struct err *err)
+{
+	uint64_t number = 0;
+	int r = option_check(row, value, &number, err);
+
+	if (r == 0 && !(above & option_bit(row))) {
+		r = take(o, row, value, number, err);
+		if (r == 0)
+			o->given |= option_bit(row);
+	}
+	return r < 0 ? err_wrap(err, r, "%s", where) : 0;
+}
+
+int option_put_list(struct options *o, const struct option *row,
+		    const char *value, unsigned above, const char *where,
+		    struct err *err)
+{
+	char part[OPTION_VALUE_MAX + 1];
+	int failed = 0;
+
+	if (!*value)
+		return option_put(o, row, value, above, where, err);
+	while (option_next_part(&value, part, &failed)) {
+		int r = *part ? option_put(o, row, part, above, where, err) :
+				0;
+
+		if (r < 0)
+			return r;
+	}
+	return failed ? err_set(err, EINVAL, "%s: a part is longer than %u "
+				"bytes", where, OPTION_VALUE_MAX) : 0;
+}
+
+int options_set(struct options *o, const char *name, const char *value,
+		const char *where, struct err *err)
+{
+	const struct option *row = option_find(name, strlen(name));
+
+	if (!row)
+		return err_set(err, EINVAL, "%s: no option is called '%s'",
+			       where, name);
+	return option_put(o, row, value, 0, where, err);
+}
+
+/* ---- environment ---- */
+
+/* An empty variable is as good as none. */
+static const char *variable(const char *name)
+{
+	const char *s = getenv(name);
+
+	return s && *s ? s : NULL;
+}
+
+static int from_environment(struct options *o, struct err *err)
+{
+	unsigned above = o->given;
+
+	for (size_t i = 0; i < ROWS; i++) {
+		char name[OPTION_NAME_MAX + 16];
+		const char *value;
+		int r;
+
+		(void)snprintf(name, sizeof(name), "KERNELFS_%s",
+			       table[i].name);
+		for (char *p = name; *p; p++)
+			if (*p >= 'a' && *p <= 'z')
+				*p = (char)(*p - 'a' + 'A');
+		value = variable(name);
+		if (!value)
+			continue;
+		r = option_is_list(&table[i]) ?
+			    option_put_list(o, &table[i], value, above, name,
+					    err) :
+			    option_put(o, &table[i], value, above, name, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- config files ---- */
+
+struct config {
+	struct options *o;
+	const char *path;
+	unsigned above;
+};
+
+static int unknown_key(const char *where, const char *key, struct err *err)
+{
+	const char *names[ROWS];
+	const char *near;
+
+	for (size_t i = 0; i < ROWS; i++)
+		names[i] = table[i].name;
+	near = options_nearest(key, names, ROWS);
+	return err_set(err, EINVAL, "%s is no option%s%s%s", where,
+		       near ? "; did you mean '" : "", near ? near : "",
+		       near ? "'?" : "");
+}
+
+static int on_key(void *arg, const struct toml_value *v, struct err *err)
+{
+	struct config *c = arg;
+	const struct option *row = option_find(v->key, strlen(v->key));
+	char where[OPTION_VALUE_MAX + OPTION_NAME_MAX + 32];
+	int r;
+
+	(void)snprintf(where, sizeof(where), "%s:%u: %.64s", c->path, v->line,
+		       v->key);
+	if (!row || strchr(v->key, '-'))
+		return unknown_key(where, v->key, err);
+	if (row->at == offsetof(struct options, config))
+		return err_set(err, EINVAL, "%s: a config file names no other",
+			       where);
+	if (v->type == TOML_BOOLEAN)
+		return err_set(err, EINVAL, "%s: needs %s, not true or false",
+			       where, row->unit);
+	if (v->type == TOML_ARRAY && !option_is_list(row))
+		return err_set(err, EINVAL, "%s: takes one value, not a list",
+			       where);
+	if (v->count == 0)
+		return option_put(c->o, row, "", c->above, where, err);
+	for (size_t i = 0; i < v->count; i++) {
+		r = option_put(c->o, row, v->items[i], c->above, where, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int from_file(struct options *o, const char *path, bool required,
+		     struct err *err)
+{
+	AUTO(auto_text) struct text t = TEXT_INIT(CONFIG_MAX);
+	struct config c = { o, path, o->given };
+	int r = io_read_file(AT_FDCWD, path, &t);
+
+	if (!required && (r == -ENOENT || r == -ENOTDIR))
+		return 0;
+	if (r == -E2BIG)
+		return err_set(err, EINVAL, "config '%s': longer than %u bytes",
+			       path, CONFIG_MAX);
+	if (r < 0)
+		return err_errno(err, -r, "config '%s'", path);
+	return toml_read(path, text_str(&t), t.len, on_key, &c, err);
+}
+
+static int from_files(struct options *o, struct err *err)
+{
+	AUTO(auto_text) struct text user = TEXT_INIT(OPTION_VALUE_MAX);
+	const char *xdg = variable("XDG_CONFIG_HOME");
+	const char *home = variable("HOME");
+	int r;
+
+	if (o->config)
+		return from_file(o, o->config, true, err);
+	if (xdg && *xdg == '/')
+		text_printf(&user, "%s/kernelfs.conf", xdg);
+	else if (home)
+		text_printf(&user, "%s/.config/kernelfs.conf", home);
+	/* What the user's file gives, the system's cannot change. */
+	r = user.len && !text_failed(&user) ?
+		    from_file(o, text_str(&user), false, err) : 0;
+	return r < 0 ? r : from_file(o, SYSTEM_CONFIG, false, err);
+}
+
+/* ---- defaults ---- */
+
+static int default_cache(struct options *o, struct err *err)
+{
+	AUTO(auto_text) struct text t = TEXT_INIT(OPTION_VALUE_MAX);
+	const char *xdg = variable("XDG_CACHE_HOME");
+	const char *home = variable("HOME");
+	struct passwd pw, *found = NULL;
+	char buf[4096];
+
+	if (xdg && *xdg == '/') {
+		text_printf(&t, "%s/kernelfs", xdg);
+	} else if (geteuid() == 0) {
+		text_add(&t, "/var/cache/kernelfs");
+	} else {
+		if (!home && getpwuid_r(geteuid(), &pw, buf, sizeof(buf),
+					&found) == 0 && found)
+			home = found->pw_dir;
+		if (!home || *home != '/')
+			return err_set(err, ENOENT, "no home folder to keep "
+				       "the cache in; name one: "
+				       "--cache=FOLDER");
+		text_printf(&t, "%s/.cache/kernelfs", home);
+	}
+	o->cache = text_take(&t);
+	return o->cache ? 0 : err_errno(err, ENAMETOOLONG, "cache folder");
+}
+
+static int default_source(struct options *o, struct err *err)
+{
+	const char *url = variable("HF_ENDPOINT");
+	unsigned given = o->given;
+	int r = options_set(o, "source", url ? url : HUB,
+			    url ? "HF_ENDPOINT" : "source", err);
+
+	o->given = given;
+	return r;
+}
+
+static int default_rows(struct options *o, struct err *err)
+{
+	unsigned given = o->given;
+
+	for (size_t i = 0; i < ROWS; i++) {
+		int r;
+
+		if (!table[i].fallback || (given & option_bit(&table[i])))
+			continue;
+		r = option_put(o, &table[i], table[i].fallback, 0,
+			       table[i].name, err);
+		if (r < 0)
+			return r;
+	}
+	o->given = given;
+	return 0;
+}
+
+int options_settle(struct options *o, struct err *err)
+{
+	int r = from_environment(o, err);
+
+	if (r == 0)
+		r = from_files(o, err);
+	if (r == 0)
+		r = default_rows(o, err);
+	if (r == 0 && !o->source)
+		r = default_source(o, err);
+	if (r == 0 && !o->cache)
+		r = default_cache(o, err);
+	if (r == 0 && !o->log) {
+		o->log = strdup(o->foreground ? "stderr" : "syslog");
+		if (!o->log)
+			r = err_errno(err, ENOMEM, "options");
+	}
+	return r;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a value of each kind may be, and lists written with commas.
+ */
+#include "options_in.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "kernels/ref.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORD_MAX 64
+
+/* ---- kinds ---- */
+
+static int check_url(const char *s, struct err *err)
+{
+	const char *host = strstr(s, "://");
+
+	/* Never shown: there may be a password in it. */
+	if (strpbrk(s, "@?#"))
+		return err_set(err, EINVAL, "a source is a URL without user, "
+			       "query or fragment; a secret belongs into "
+			       "token_file");
+	for (const char *p = s; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return err_set(err, EINVAL, "'%.200s' is no URL", s);
+	if ((!text_starts(s, "https://") && !text_starts(s, "http://")) ||
+	    !host || host[3] == '\0' || host[3] == '/')
+		return err_set(err, EINVAL, "'%.200s' is no URL that begins "
+			       "with https:// or http://", s);
+	return 0;
+}
+
+static int check_trust(const char *s, struct err *err)
+{
+	struct repo_id repo;
+
+	if (!strcmp(s, "*") || ref_owner_valid(s))
+		return 0;
+	if (strchr(s, '/'))
+		return ref_parse_repo(&repo, s, err);
+	return err_set(err, EINVAL, "'%.200s' is neither an owner nor "
+		       "owner/repo nor *", s);
+}
+
+static int check_import(const char *s, struct err *err)
+{
+	struct ref ref;
+
+	if (ref_owner_valid(s))
+		return 0;
+	if (strchr(s, '/'))
+		return ref_parse(&ref, s, err);
+	return err_set(err, EINVAL, "'%.200s' is neither an owner nor "
+		       "owner/repo nor owner/repo@rev", s);
+}
+
+static int check_level(const char *s, struct err *err)
+{
+	enum log_level level;
+
+	if (log_level_parse(s, &level) == 0)
+		return 0;
+	return err_set(err, EINVAL, "'%.64s' is none of error, warning, info "
+		       "and debug", s);
+}
+
+static int check_count(const struct option *row, const char *s, uint64_t *out,
+		       struct err *err)
+{
+	if (text_to_u64(s, row->high, out) < 0 || *out < row->low)
+		return err_set(err, EINVAL, "'%.64s' is no number from %llu "
+			       "to %llu", s, (unsigned long long)row->low,
+			       (unsigned long long)row->high);
+	return 0;
+}
+
+static int check_duration(const struct option *row, const char *s,
+			  uint64_t *out, struct err *err)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = { { "", 1000 },	 { "ms", 1 },	    { "s", 1000 },
+		      { "min", 60000 }, { "h", 3600000 } };
+	char digits[24];
+	size_t n = strspn(s, "0123456789");
+	uint64_t number, ms = 0;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+		if (!strcmp(s + n, units[i].name))
+			ms = units[i].ms;
+	if (n == 0 || ms == 0)
+		return err_set(err, EINVAL, "'%.64s' is no duration; write "
+			       "250ms, 30s, 5min or 2h", s);
+	if (n < sizeof(digits)) {
+		memcpy(digits, s, n);
+		digits[n] = '\0';
+	}
+	if (n >= sizeof(digits) ||
+	    text_to_u64(digits, row->high / ms, &number) < 0 ||
+	    number * ms < row->low)
+		return err_set(err, EINVAL, "'%.64s' is not from %llums to "
+			       "%llumin", s, (unsigned long long)row->low,
+			       (unsigned long long)row->high / 60000);
+	*out = number * ms;
+	return 0;
+}
+
+int option_check(const struct option *row, const char *value,
+		 uint64_t *number, struct err *err)
+{
+	if (strlen(value) > OPTION_VALUE_MAX)
+		return err_set(err, EINVAL, "longer than %u bytes",
+			       OPTION_VALUE_MAX);
+	if (!*value && !option_is_list(row))
+		return err_set(err, EINVAL, "needs a value: %s", row->unit);
+	switch (row->kind) {
+	case OPTION_URL:
+		return check_url(value, err);
+	case OPTION_LEVEL:
+		return check_level(value, err);
+	case OPTION_TRUST:
+		return *value ? check_trust(value, err) : 0;
+	case OPTION_IMPORT:
+		return *value ? check_import(value, err) : 0;
+	case OPTION_COUNT:
+		return check_count(row, value, number, err);
+	case OPTION_DURATION:
+		return check_duration(row, value, number, err);
+	case OPTION_PATH:
+	case OPTION_TEXT:
+	case OPTION_ENV:
+	case OPTION_LOG:
+		break;
+	}
+	return 0;
+}
+
+/* ---- paths ---- */
+
+bool option_is_path(const struct option *row, const char *value)
+{
+	if (row->kind == OPTION_ENV) /* no spec holds a '/' or ends so */
+		return strchr(value, '/') || text_ends(value, ".json");
+	if (row->kind == OPTION_LOG)
+		return strcmp(value, "stderr") && strcmp(value, "syslog");
+	return row->kind == OPTION_PATH;
+}
+
+int option_absolute(char **path, struct err *err)
+{
+	AUTO(auto_text) struct text t = TEXT_INIT(2 * OPTION_VALUE_MAX);
+	AUTO(auto_free) char *cwd = NULL;
+	const char *home = getenv("HOME");
+	char *full;
+
+	if (**path == '/')
+		return 0;
+	if (text_starts(*path, "~/") && home && *home == '/') {
+		text_printf(&t, "%s%s", home, *path + 1);
+	} else {
+		cwd = getcwd(NULL, 0);
+		if (!cwd)
+			return err_errno(err, errno, "the current folder");
+		text_printf(&t, "%s/%s", cwd, *path);
+	}
+	full = text_take(&t);
+	if (!full)
+		return err_errno(err, ENAMETOOLONG, "'%.200s'", *path);
+	free(*path);
+	*path = full;
+	return 0;
+}
+
+/* ---- comma lists ---- */
+
+bool option_next_part(const char **at, char *part, int *failed)
+{
+	const char *p = *at;
+	bool quoted = false;
+	size_t n = 0;
+
+	if (!*p)
+		return false;
+	for (; *p && (quoted || *p != ','); p++) {
+		/* mount(8) writes context="…,…" for a value with commas. */
+		if (*p == '"' && (quoted || (n && part[n - 1] == '='))) {
+			quoted = !quoted;
+			continue;
+		}
+		if (*p == '\\' && (p[1] == ',' || p[1] == '\\'))
+			p++;
+		if (n == OPTION_VALUE_MAX) {
+			*failed = -E2BIG;
+			return false;
+		}
+		part[n++] = *p;
+	}
+	part[n] = '\0';
+	*at = *p ? p + 1 : p;
+	return true;
+}
+
+/* ---- the nearest word ---- */
+
+/* Edits (a swap of neighbours is one), over words of at most WORD_MAX. */
+static size_t distance(const char *a, size_t la, const char *b, size_t lb)
+{
+	size_t rows[3][WORD_MAX + 1];
+
+	for (size_t j = 0; j <= lb; j++)
+		rows[0][j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t *now = rows[i % 3], *last = rows[(i + 2) % 3];
+		const size_t *old = rows[(i + 1) % 3];
+
+		now[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
+
+			if (last[j] + 1 < best)
+				best = last[j] + 1;
+			if (now[j - 1] + 1 < best)
+				best = now[j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1] && old[j - 2] + 1 < best)
+				best = old[j - 2] + 1;
+			now[j] = best;
+		}
+	}
+	return rows[la % 3][lb];
+}
+
+const char *options_nearest(const char *word, const char *const *words,
+			    size_t count)
+{
+	char plain[WORD_MAX + 1];
+	size_t n = strlen(word), limit = (n + 1) / 2;
+	const char *best = NULL;
+
+	if (n == 0 || n > WORD_MAX)
+		return NULL;
+	for (size_t i = 0; i <= n; i++)
+		plain[i] = word[i] == '-' ? '_' : word[i];
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(words[i]), d;
+
+		if (len > WORD_MAX)
+			continue;
+		/* The beginning of a word is nearly the word. */
+		d = n > 2 && !strncmp(words[i], plain, n) ?
+			    0 : distance(plain, n, words[i], len);
+		if (d > limit || (best && d == limit))
+			continue;
+		limit = d;
+		best = words[i];
+	}
+	return best;
+}
