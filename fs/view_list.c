@@ -3,7 +3,7 @@
  * What a folder lists, which may be less than the names it answers to.
  * Folders of a commit are listed from their tree, where the place to go on
  * is the entry's index; the others from a sorted set of names made for the
- * call, where it is the name's number.
+ * call, where it is a hash of the name.
  */
 #include "view_in.h"
 
@@ -76,18 +76,38 @@ static void set_sort(struct set *s)
 		qsort(s->items, s->count, sizeof(*s->items), by_name);
 }
 
+/*
+ * Where to go on behind a name: a hash of it and not its number, since names
+ * may join the set while a listing is being read. 62 bits, never 0.
+ */
+static uint64_t place_behind(const char *name)
+{
+	return map_hash(name, strlen(name)) >> 2 | 1;
+}
+
+static size_t start_of(const struct set *s, uint64_t at)
+{
+	size_t i = 0;
+
+	while (at && i < s->count && place_behind(s->items[i].name) != at)
+		i++;
+	return i;
+}
+
 static int set_emit(const struct set *s, uint64_t at, view_emit *emit,
 		    void *arg)
 {
 	if (s->failed)
 		return s->failed;
-	for (size_t i = (size_t)at; i < s->count; i++) {
+	for (size_t i = start_of(s, at); i < s->count; i++) {
 		const struct set_item *item = &s->items[i];
+		uint64_t behind = place_behind(item->name);
 
-		if (i && !strcmp(item->name, s->items[i - 1].name))
+		if (behind == at ||
+		    (i && !strcmp(item->name, s->items[i - 1].name)))
 			continue;
 		/* The number is found at lookup; any but 0 will do here. */
-		if (!emit(arg, item->name, item->type, 1, i + 1))
+		if (!emit(arg, item->name, item->type, 1, behind))
 			break;
 	}
 	return 0;
