@@ -295,7 +295,7 @@ def installed(name):
             found = finder.find_spec(name, path)
         except Exception:  # a stranger's finder: plain import asks it again
             continue
-        if found is None or not found.origin or found.loader is None:
+        if found is None or not found.origin:
             continue
         folder = os.path.dirname(os.path.realpath(found.origin))
         if mount_of(folder) is None:
@@ -467,19 +467,17 @@ def watch(folder):
 def become(g, other):
     """Turn the module with the namespace G into the one that OTHER specifies.
 
-    The spec is changed in place: on it importlib marks that the import is
-    under way, and other threads look there for whether to wait.
+    The stub has taken __path__ out, which single files have not. The spec is
+    changed in place: on it importlib marks that the import is under way, and
+    other threads look there for whether to wait.
     """
     new, spec = module_from_spec(other), g.get("__spec__")
     if spec is not None:
         for key, value in vars(other).items():
+            # importlib's own notes on imports under way stay as they are
             if key not in ("_initializing", "_uninitialized_submodules"):
                 vars(spec)[key] = value
-    for key in ("__path__", "__cached__"):
-        if not hasattr(new, key):
-            g.pop(key, None)
-    values = dict(vars(new), __spec__=spec or other)
-    g.update(values)
+    g.update(vars(new), __spec__=spec or other)
     return new
 
 

@@ -281,7 +281,9 @@ devices = {devices!r}
 cuda = Space(
     is_initialized=lambda: devices is not None,
     is_available=lambda: 1 / 0,
-    device_count=lambda: len(devices),
+    device_count=lambda: exit("initialises CUDA")
+    if devices is None
+    else len(devices),
     get_device_capability=lambda i: devices[i],
     get_device_properties=lambda i: Space(gcnArchName=devices[i]),
 )
