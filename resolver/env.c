@@ -1,37 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * spec  = head { "+" extra }
- * head  = ( "torch" D N [ "-cxx11" | "-cxx98" ] | "notorch" )
- *	   "-" backend "-" cpu "-" os
- * extra = "gpus" | "anygpu" | "sm" N [ "a" | "f" ] | "gfx" HEX
- *	 | "ffi" D N | "py" D N [ "t" ] | "glibc" N "." N | "macos" N "." N
- *
- * A backend's digits are split as a build name splits them (last digit is
- * the minor) but for what no real machine could mean: a CUDA of four digits
- * has two of major (cu1210 is 12.10, where a build's name says 121.0), and a
- * ROCm of three whose first is 4 to 9 has one (rocm710 is 7.10). Only CUDA
- * is ever compared as numbers; the others are compared as they are written.
- */
 #include "env.h"
 
-#include "base/cleanup.h"
 #include "base/err.h"
-#include "base/json.h"
 #include "base/text.h"
-#include "variant.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DIGITS_MAX 9
+/*
+ * The spec of an environment:
+ *
+ *	spec	= head { "+" extra }
+ *	head	= "torch" NUM [ "-cxx11" | "-cxx98" ] "-" arch | "notorch-" arch
+ *	arch	= backend "-" WORD "-" WORD			(CPU, OS)
+ *	backend	= cpu | metal | neuron | tpu | (cu|rocm|xpu|cann) NUM
+ *	extra	= "gpus" | "anygpu" | "sm" N ["a"|"f"] | "gfx" HEX
+ *		| "ffi" NUM | "py" NUM ["t"] | "pyt"
+ *		| "glibc" X.Y | "macos" X.Y
+ *	NUM	= X.Y | digits
+ *	WORD	= letters, digits, "." and "_"
+ *
+ * Digits without a dot are cut where a version can stand. The major version
+ * of torch, tvm-ffi and Python is one digit. Builds end a backend's version
+ * with one digit of minor version; an environment may know better, and then
+ * cu1210 is CUDA 12.10 (no CUDA is 121.0) and rocm710 is ROCm 7.10. Only
+ * CUDA versions are compared as numbers; of the others the text counts, and
+ * every cut gives the same text. A cut that would leave a minor version with
+ * a leading zero would not, so there the last digit is cut off.
+ *
+ * X.Y is printed only where digits would be read as something else.
+ */
+
+#define DIGITS_MAX 10
+#define SM_DIGITS_MAX 4
+#define GFX_DIGITS_MIN 3
+#define GFX_DIGITS_MAX 6
+#define HEAD_PIECES_MAX 5
+#define SHOWN 200 /* bytes of a wrong spec that a sentence repeats */
 
 static const struct {
-	const char *name; /* of the backend */
-	const char *prefix; /* of its text */
-	bool versioned;
-} backends[] = {
+	const char *name;
+	const char *prefix;
+	bool has_version;
+} backends[ENV_BACKENDS] = {
 	[BACKEND_CPU] = { "cpu", "cpu", false },
 	[BACKEND_CUDA] = { "cuda", "cu", true },
 	[BACKEND_ROCM] = { "rocm", "rocm", true },
@@ -42,22 +56,11 @@ static const struct {
 	[BACKEND_TPU] = { "tpu", "tpu", false },
 };
 
-#define BACKENDS (sizeof(backends) / sizeof(*backends))
+/* ---- backends ---- */
 
 const char *env_backend_name(enum backend b)
 {
 	return backends[b].name;
-}
-
-int env_backend_parse(enum backend *out, const char *name)
-{
-	for (size_t i = 0; i < BACKENDS; i++) {
-		if (strcmp(backends[i].name, name) != 0)
-			continue;
-		*out = (enum backend)i;
-		return 0;
-	}
-	return -EINVAL;
 }
 
 const char *env_backend_prefix(enum backend b)
@@ -67,17 +70,17 @@ const char *env_backend_prefix(enum backend b)
 
 bool env_backend_has_version(enum backend b)
 {
-	return backends[b].versioned;
+	return backends[b].has_version;
 }
 
 void env_backend_text(enum backend b, const struct version *v,
 		      char out[ENV_WORD_MAX])
 {
-	if (backends[b].versioned)
-		(void)snprintf(out, ENV_WORD_MAX, "%s%u%u",
-			       backends[b].prefix, v->major, v->minor);
+	if (backends[b].has_version)
+		(void)snprintf(out, ENV_WORD_MAX, "%s%u%u", backends[b].prefix,
+			       v->major, v->minor);
 	else
-		(void)text_copy(out, ENV_WORD_MAX, backends[b].prefix);
+		(void)snprintf(out, ENV_WORD_MAX, "%s", backends[b].prefix);
 }
 
 void env_backend_print(const struct env *e, char out[ENV_WORD_MAX])
@@ -85,57 +88,71 @@ void env_backend_print(const struct env *e, char out[ENV_WORD_MAX])
 	env_backend_text(e->backend, &e->backend_version, out);
 }
 
+int env_backend_parse(enum backend *out, const char *name)
+{
+	for (unsigned i = 0; i < ENV_BACKENDS; i++) {
+		if (strcmp(backends[i].name, name) != 0)
+			continue;
+		*out = (enum backend)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 int env_select_backend(struct env *e, const char *name, struct err *err)
 {
-	const char *found = backends[e->backend].name;
+	const char *own = env_backend_name(e->backend);
+	bool own_first = strcmp(own, "cpu") < 0;
 
-	if (!strcmp(name, found))
+	if (!strcmp(name, own))
 		return 0;
 	if (!strcmp(name, "cpu")) {
 		e->backend = BACKEND_CPU;
-		memset(&e->backend_version, 0, sizeof(e->backend_version));
+		e->backend_version = (struct version){ .known = false };
 		return 0;
 	}
-	/* sorted, as the reference prints them */
+	if (e->backend == BACKEND_CPU)
+		return err_set(err, EINVAL, "Invalid backend '%s', system "
+			       "supported backends: cpu", name);
 	return err_set(err, EINVAL, "Invalid backend '%s', system supported "
-		       "backends: %s%s%s", name,
-		       strcmp(found, "cpu") < 0 ? found : "cpu",
-		       strcmp(found, "cpu") ? ", " : "",
-		       strcmp(found, "cpu") < 0	 ? "cpu" :
-		       strcmp(found, "cpu") > 0 ? found :
-						   "");
+		       "backends: %s, %s", name, own_first ? own : "cpu",
+		       own_first ? "cpu" : own);
 }
 
-/* ---- reading a spec ---- */
+/* ---- numbers ---- */
 
-static int bad(struct err *err, const char *what, const struct cursor *c)
+/* How many of the digits are the major version. */
+enum cut {
+	CUT_FIRST, /* torch, tvm-ffi, Python */
+	CUT_CUDA,
+	CUT_XPU,
+	CUT_ROCM, /* and CANN */
+};
+
+static enum cut backend_cut(enum backend b)
 {
-	return err_set(err, EINVAL, "environment: %s '%.*s'", what,
-		       (int)(cursor_left(c) < 64 ? cursor_left(c) : 64), c->p);
+	return b == BACKEND_CUDA ? CUT_CUDA :
+		b == BACKEND_XPU ? CUT_XPU :
+				   CUT_ROCM;
 }
 
-static bool all_digits(const struct cursor *c)
+static size_t major_digits(struct cursor digits, enum cut cut)
 {
-	for (const char *p = c->p; p < c->end; p++)
-		if (*p < '0' || *p > '9')
-			return false;
-	return !cursor_done(c);
-}
+	size_t n = cursor_left(&digits), major = 1;
 
-/* How many of the digits are the major. */
-static size_t major_digits(enum backend b, const struct cursor *c)
-{
-	size_t n = cursor_left(c);
-
-	if (b == BACKEND_CUDA && n == 4)
-		return 2;
-	if (b == BACKEND_ROCM && n == 3 && *c->p >= '4')
+	if (cut == CUT_FIRST)
 		return 1;
-	return n - 1;
+	if (cut == CUT_CUDA)
+		major = n >= 4 ? 2 : n - 1;
+	else if (cut == CUT_XPU)
+		major = n >= 5 ? 4 : n - 1;
+	if (n - major > 1 && digits.p[major] == '0')
+		major = n - 1;
+	return major;
 }
 
-static bool two_numbers(struct cursor major, struct cursor minor,
-			struct version *out)
+static bool read_both(struct cursor major, struct cursor minor,
+		      struct version *out)
 {
 	struct version v = { .known = true };
 
@@ -144,290 +161,426 @@ static bool two_numbers(struct cursor major, struct cursor minor,
 	    !cursor_number(&minor, DIGITS_MAX, &v.minor) ||
 	    !cursor_done(&minor))
 		return false;
-	/* "1" and "010" would be printed otherwise than they were read */
 	*out = v;
 	return true;
 }
 
-static bool split_at(const struct cursor *c, size_t at, struct version *out)
-{
-	struct cursor a = { c->p, c->p + at }, b = { c->p + at, c->end };
-
-	/* A leading zero of more digits would not come back in print. */
-	if (cursor_left(&a) == 0 || cursor_left(&b) == 0 ||
-	    (cursor_left(&a) > 1 && *a.p == '0') ||
-	    (cursor_left(&b) > 1 && *b.p == '0'))
-		return false;
-	return two_numbers(a, b, out);
-}
-
-static int parse_backend(const struct cursor *f, struct env *e,
-			 struct err *err)
-{
-	for (size_t i = 0; i < BACKENDS; i++) {
-		struct cursor c = *f;
-
-		if (!cursor_skip(&c, backends[i].prefix))
-			continue;
-		if (!backends[i].versioned && !cursor_done(&c))
-			continue;
-		e->backend = (enum backend)i;
-		if (!backends[i].versioned)
-			return 0;
-		if (all_digits(&c) && cursor_left(&c) >= 2 &&
-		    split_at(&c, major_digits(e->backend, &c),
-			     &e->backend_version))
-			return 0;
-	}
-	return bad(err, "unknown backend", f);
-}
-
-static bool word_valid(const struct cursor *c)
-{
-	if (cursor_done(c) || cursor_left(c) >= ENV_WORD_MAX)
-		return false;
-	for (const char *p = c->p; p < c->end; p++)
-		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-		      (*p >= '0' && *p <= '9') || *p == '_' || *p == '.'))
-			return false;
-	return true;
-}
-
-static void copy_word(char out[ENV_WORD_MAX], const struct cursor *c)
-{
-	memcpy(out, c->p, cursor_left(c));
-	out[cursor_left(c)] = '\0';
-}
-
-static struct cursor field(struct cursor *c)
-{
-	struct cursor f = cursor_until(c, '-');
-
-	(void)cursor_skip_char(c, '-');
-	return f;
-}
-
-static int parse_torch(struct cursor *head, struct env *e, struct err *err)
-{
-	struct cursor f = field(head), c = f, mark = *head, abi;
-
-	if (cursor_equals(&f, "notorch"))
-		return 0;
-	if (!cursor_skip(&c, "torch") || !all_digits(&c) ||
-	    cursor_left(&c) < 2 || !split_at(&c, 1, &e->torch))
-		return bad(err, "'torch213' or 'notorch' is expected, not",
-			   &f);
-	abi = field(head);
-	if (cursor_equals(&abi, "cxx11"))
-		e->abi = ABI_CXX11;
-	else if (cursor_equals(&abi, "cxx98"))
-		e->abi = ABI_CXX98;
-	else
-		*head = mark;
-	return 0;
-}
-
-static int parse_head(struct cursor head, struct env *e, struct err *err)
-{
-	struct cursor backend, cpu, os;
-	int r = parse_torch(&head, e, err);
-
-	if (r < 0)
-		return r;
-	backend = field(&head);
-	cpu = field(&head);
-	os = head;
-	r = parse_backend(&backend, e, err);
-	if (r < 0)
-		return r;
-	if (!word_valid(&cpu))
-		return bad(err, "no name of a CPU:", &cpu);
-	if (!word_valid(&os))
-		return bad(err, "no name of a system:", &os);
-	copy_word(e->cpu, &cpu);
-	copy_word(e->os, &os);
-	return 0;
-}
-
-/* "sm90", "sm100a", "gfx90a": letters and digits that a path can hold. */
-static bool gpu_valid(struct cursor c)
-{
-	uint32_t n;
-
-	if (cursor_skip(&c, "sm")) {
-		if (cursor_done(&c) || *c.p == '0' ||
-		    !cursor_number(&c, 4, &n) || n < 10)
-			return false;
-		(void)(cursor_skip_char(&c, 'a') || cursor_skip_char(&c, 'f'));
-		return cursor_done(&c);
-	}
-	if (!cursor_skip(&c, "gfx") || cursor_done(&c) || cursor_left(&c) > 12)
-		return false;
-	for (; !cursor_done(&c); c.p++)
-		if (!((*c.p >= '0' && *c.p <= '9') ||
-		      (*c.p >= 'a' && *c.p <= 'f')))
-			return false;
-	return true;
-}
-
-static int add_gpu(struct env *e, const struct cursor *x, struct err *err)
-{
-	struct env_gpu *g = &e->gpus[e->gpu_count];
-
-	if (!gpu_valid(*x))
-		return bad(err, "unknown extra", x);
-	if (e->gpu_count == ENV_GPUS_MAX)
-		return err_set(err, EINVAL, "environment: more than %d GPUs",
-			       ENV_GPUS_MAX);
-	memset(g, 0, sizeof(*g));
-	memcpy(g->arch, x->p, cursor_left(x));
-	e->gpu_count++;
-	return 0;
-}
-
-static bool dotted(struct cursor c, struct version *out)
+static bool read_dotted(struct cursor c, struct version *out)
 {
 	struct cursor major = cursor_until(&c, '.');
 
-	return cursor_skip_char(&c, '.') && two_numbers(major, c, out);
+	return cursor_skip_char(&c, '.') && read_both(major, c, out);
 }
 
-/* Extras that say one thing: 1 when x is this one, 0 when not, -EINVAL. */
-static int single(const struct cursor *x, const char *name, bool is_dotted,
-		  struct version *out, struct err *err)
+static bool read_number(struct cursor c, enum cut cut, struct version *out)
 {
-	struct cursor c = *x;
-	bool ok;
+	struct cursor major = c;
 
-	if (!cursor_skip(&c, name) || cursor_done(&c) || *c.p < '0' ||
-	    *c.p > '9')
-		return 0;
-	if (out->known)
-		return bad(err, "said twice:", x);
-	ok = is_dotted ? dotted(c, out) :
-			 all_digits(&c) && cursor_left(&c) >= 2 &&
-				 split_at(&c, 1, out);
-	return ok ? 1 : bad(err, "no version in", x);
+	if (memchr(c.p, '.', cursor_left(&c)))
+		return read_dotted(c, out);
+	if (cursor_left(&c) < 2)
+		return false;
+	c.p += major_digits(c, cut);
+	major.end = c.p;
+	return read_both(major, c, out);
 }
 
-static int parse_extra(struct cursor x, struct env *e, struct err *err)
+static void print_number(const struct version *v, enum cut cut,
+			 char out[VERSION_TEXT_MAX])
 {
-	struct cursor py = x;
-	int r;
+	struct version again;
 
-	if (cursor_equals(&x, "gpus")) {
-		e->host_gpus = true;
-		return 0;
-	}
-	if (cursor_equals(&x, "anygpu")) {
-		e->any_gpu = true;
-		return 0;
-	}
-	r = single(&x, "ffi", false, &e->ffi, err);
-	if (r == 0)
-		r = single(&x, "glibc", true, &e->glibc, err);
-	if (r == 0)
-		r = single(&x, "macos", true, &e->macos, err);
-	if (r == 0) {
-		bool t = cursor_left(&py) > 2 && py.end[-1] == 't';
+	(void)snprintf(out, VERSION_TEXT_MAX, "%u%u", v->major, v->minor);
+	if (!read_number(cursor_of(out), cut, &again) ||
+	    again.major != v->major || again.minor != v->minor)
+		(void)snprintf(out, VERSION_TEXT_MAX, "%u.%u", v->major,
+			       v->minor);
+}
 
-		py.end -= t;
-		r = single(&py, "py", false, &e->python, err);
-		if (r == 1)
-			e->free_threaded = t;
+/* ---- words ---- */
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_word_char(char c)
+{
+	return is_digit(c) || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z') || c == '.' || c == '_';
+}
+
+bool env_word_is_valid(const char *s)
+{
+	size_t n = 0;
+
+	while (is_word_char(s[n]))
+		n++;
+	return n > 0 && n < ENV_WORD_MAX && s[n] == '\0';
+}
+
+static bool copy_word(char out[ENV_WORD_MAX], struct cursor c)
+{
+	char word[ENV_WORD_MAX];
+	size_t n = cursor_left(&c);
+
+	if (n >= sizeof(word))
+		return false;
+	memcpy(word, c.p, n);
+	word[n] = '\0';
+	if (!env_word_is_valid(word))
+		return false;
+	memcpy(out, word, n + 1);
+	return true;
+}
+
+/* The digits of "sm90a", 0 when it is no such thing. */
+static uint32_t sm_number(const char *arch)
+{
+	struct cursor c = cursor_of(arch);
+	uint32_t n = 0;
+
+	if (!cursor_skip(&c, "sm") || !cursor_number(&c, SM_DIGITS_MAX, &n))
+		return 0;
+	if (!cursor_skip_char(&c, 'a'))
+		(void)cursor_skip_char(&c, 'f');
+	return cursor_done(&c) && n >= 10 && arch[2] != '0' ? n : 0;
+}
+
+bool env_gpu_arch_is_valid(const char *arch)
+{
+	size_t n;
+
+	if (!text_starts(arch, "gfx"))
+		return sm_number(arch) != 0;
+	arch += strlen("gfx");
+	n = strspn(arch, "0123456789abcdef");
+	return n >= GFX_DIGITS_MIN && n <= GFX_DIGITS_MAX && arch[n] == '\0' &&
+	       is_digit(arch[0]) && arch[0] != '0';
+}
+
+/* sm before gfx, each from old to new: sm90 sm90a sm100, gfx90a gfx1100. */
+static int compare_archs(const char *a, const char *b)
+{
+	uint32_t m = sm_number(a), n = sm_number(b);
+	size_t la = strlen(a), lb = strlen(b);
+
+	if (m && n && m != n)
+		return m < n ? -1 : 1;
+	if (!m != !n)
+		return m ? -1 : 1;
+	if (!m && la != lb)
+		return la < lb ? -1 : 1;
+	return strcmp(a, b);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+	struct env *e;
+	const char *spec; /* for sentences */
+	struct err *err;
+};
+
+__attribute__((format(printf, 2, 3))) static int
+wrong(const struct reader *r, const char *fmt, ...)
+{
+	char what[ERR_TEXT_MAX - SHOWN - 32];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	return err_set(r->err, EINVAL, "environment '%.*s': %s", SHOWN,
+		       r->spec, what);
+}
+
+static bool read_backend(struct env *e, struct cursor p)
+{
+	for (unsigned i = 0; i < ENV_BACKENDS; i++) {
+		enum backend b = (enum backend)i;
+		struct cursor at = p;
+
+		if (!cursor_skip(&at, backends[b].prefix))
+			continue;
+		if (backends[b].has_version ?
+			    !read_number(at, backend_cut(b),
+					 &e->backend_version) :
+			    !cursor_done(&at))
+			continue;
+		e->backend = b;
+		return true;
 	}
-	if (r != 0)
-		return r < 0 ? r : 0;
-	return add_gpu(e, &x, err);
+	return false;
+}
+
+static int read_arch(const struct reader *r, const struct cursor *p)
+{
+	if (!read_backend(r->e, p[0]))
+		return wrong(r, "unknown backend '%.*s': as in cpu, cu130, "
+			     "rocm72", (int)cursor_left(&p[0]), p[0].p);
+	if (!copy_word(r->e->cpu, p[1]))
+		return wrong(r, "its CPU '%.*s' is no word",
+			     (int)cursor_left(&p[1]), p[1].p);
+	if (!copy_word(r->e->os, p[2]))
+		return wrong(r, "its OS '%.*s' is no word",
+			     (int)cursor_left(&p[2]), p[2].p);
+	return 0;
+}
+
+static int read_head(const struct reader *r, struct cursor head)
+{
+	struct cursor pieces[HEAD_PIECES_MAX], torch;
+	size_t n = 0, arch = 1;
+
+	do {
+		if (n == HEAD_PIECES_MAX)
+			return wrong(r, "more between its '-' than a torch, a "
+				     "C++ ABI, a backend, a CPU and an OS");
+		pieces[n++] = cursor_until(&head, '-');
+	} while (cursor_skip_char(&head, '-'));
+	torch = pieces[0];
+	if (!cursor_equals(&torch, "notorch")) {
+		if (!cursor_skip(&torch, "torch") ||
+		    !read_number(torch, CUT_FIRST, &r->e->torch))
+			return wrong(r, "begins neither with a torch, as "
+				     "torch213, nor with notorch");
+		if (n > 1 && cursor_equals(&pieces[1], "cxx11"))
+			r->e->abi = ABI_CXX11;
+		else if (n > 1 && cursor_equals(&pieces[1], "cxx98"))
+			r->e->abi = ABI_CXX98;
+		arch += r->e->abi != ABI_NONE;
+	}
+	if (n != arch + 3)
+		return wrong(r, "needs exactly a backend, a CPU and an OS "
+			     "behind '%.*s', as cu130-x86_64-linux",
+			     (int)cursor_left(&pieces[arch - 1]),
+			     pieces[arch - 1].p);
+	return read_arch(r, pieces + arch);
+}
+
+static int read_gpu(const struct reader *r, struct cursor p)
+{
+	struct env *e = r->e;
+	struct env_gpu gpu = { .name = "" };
+	size_t n = cursor_left(&p);
+
+	if (n < sizeof(gpu.arch))
+		memcpy(gpu.arch, p.p, n);
+	if (n >= sizeof(gpu.arch) || !env_gpu_arch_is_valid(gpu.arch))
+		return wrong(r, "'+%.*s' is no GPU: as in +sm90, +sm90a, "
+			     "+gfx942", (int)n, p.p);
+	for (size_t i = 0; i < e->gpu_count; i++)
+		if (!strcmp(e->gpus[i].arch, gpu.arch))
+			return 0;
+	if (e->gpu_count == ENV_GPUS_MAX)
+		return wrong(r, "more than %d kinds of GPU", ENV_GPUS_MAX);
+	e->gpus[e->gpu_count++] = gpu;
+	return 0;
+}
+
+static int twice(const struct reader *r, const char *name)
+{
+	return wrong(r, "'+%s' stands there twice", name);
+}
+
+static int read_flag(const struct reader *r, bool *flag, const char *name)
+{
+	if (*flag)
+		return twice(r, name);
+	*flag = true;
+	return 0;
+}
+
+static int read_python(const struct reader *r, struct cursor p)
+{
+	struct cursor text = p;
+	bool threaded = false;
+
+	if (r->e->python.known || r->e->free_threaded)
+		return twice(r, "py");
+	if (!cursor_done(&p) && p.end[-1] == 't') {
+		threaded = true;
+		p.end--;
+	}
+	if (!(threaded && cursor_done(&p)) &&
+	    !read_number(p, CUT_FIRST, &r->e->python))
+		return wrong(r, "'+py%.*s' is no Python: as in +py311, "
+			     "+py314t", (int)cursor_left(&text), text.p);
+	r->e->free_threaded = threaded;
+	return 0;
+}
+
+static int read_version(const struct reader *r, struct version *v,
+			const char *name, struct cursor p)
+{
+	if (v->known)
+		return twice(r, name);
+	if (!read_dotted(p, v))
+		return wrong(r, "'+%s%.*s' is no version: as in +%s2.36", name,
+			     (int)cursor_left(&p), p.p, name);
+	return 0;
+}
+
+static int read_extra(const struct reader *r, struct cursor p)
+{
+	struct cursor whole = p;
+
+	if (cursor_equals(&p, "gpus"))
+		return read_flag(r, &r->e->host_gpus, "gpus");
+	if (cursor_equals(&p, "anygpu"))
+		return read_flag(r, &r->e->any_gpu, "anygpu");
+	if (cursor_skip(&p, "sm") || cursor_skip(&p, "gfx"))
+		return read_gpu(r, whole);
+	if (cursor_skip(&p, "py"))
+		return read_python(r, p);
+	if (cursor_skip(&p, "glibc"))
+		return read_version(r, &r->e->glibc, "glibc", p);
+	if (cursor_skip(&p, "macos"))
+		return read_version(r, &r->e->macos, "macos", p);
+	if (!cursor_skip(&p, "ffi"))
+		return wrong(r, "unknown extra '+%.*s'",
+			     (int)cursor_left(&whole), whole.p);
+	if (r->e->ffi.known)
+		return twice(r, "ffi");
+	if (!read_number(p, CUT_FIRST, &r->e->ffi))
+		return wrong(r, "'+ffi%.*s' is no tvm-ffi: as in +ffi01",
+			     (int)cursor_left(&p), p.p);
+	return 0;
 }
 
 static int by_arch(const void *a, const void *b)
 {
-	const struct env_gpu *x = a, *y = b;
-	size_t n = strlen(x->arch), m = strlen(y->arch);
-
-	/* shorter numbers are smaller ones */
-	if (n != m && x->arch[0] == y->arch[0])
-		return n < m ? -1 : 1;
-	return strcmp(x->arch, y->arch);
-}
-
-static void sort_gpus(struct env *e)
-{
-	size_t kept = 0;
-
-	if (e->gpu_count)
-		qsort(e->gpus, e->gpu_count, sizeof(*e->gpus), by_arch);
-	for (size_t i = 0; i < e->gpu_count; i++)
-		if (!kept || strcmp(e->gpus[kept - 1].arch, e->gpus[i].arch))
-			e->gpus[kept++] = e->gpus[i];
-	e->gpu_count = kept;
+	return compare_archs(((const struct env_gpu *)a)->arch,
+			     ((const struct env_gpu *)b)->arch);
 }
 
 int env_parse(struct env *out, const char *spec, struct err *err)
 {
-	struct cursor c = cursor_of(spec), head;
-	struct env e;
-	int r;
+	struct env e = { 0 };
+	const struct reader r = { &e, spec, err };
+	struct cursor rest = cursor_of(spec);
+	int n;
 
-	memset(&e, 0, sizeof(e));
-	if (cursor_left(&c) >= ENV_SPEC_MAX)
-		return err_set(err, EINVAL, "environment: over %d bytes",
-			       ENV_SPEC_MAX - 1);
-	head = cursor_until(&c, '+');
-	r = parse_head(head, &e, err);
-	while (r == 0 && cursor_skip_char(&c, '+'))
-		r = parse_extra(cursor_until(&c, '+'), &e, err);
-	if (r < 0)
-		return r;
-	sort_gpus(&e);
+	if (cursor_left(&rest) >= ENV_SPEC_MAX)
+		return wrong(&r, "more than %d bytes", ENV_SPEC_MAX - 1);
+	for (const char *p = spec; *p; p++)
+		if (!is_word_char(*p) && *p != '-' && *p != '+')
+			return wrong(&r, "byte 0x%02x stands in none",
+				     (unsigned char)*p);
+	n = read_head(&r, cursor_until(&rest, '+'));
+	while (n == 0 && cursor_skip_char(&rest, '+'))
+		n = read_extra(&r, cursor_until(&rest, '+'));
+	if (n < 0)
+		return n;
+	qsort(e.gpus, e.gpu_count, sizeof(e.gpus[0]), by_arch);
 	*out = e;
 	return 0;
 }
 
 /* ---- printing ---- */
 
-static void print_gpus(const struct env *e, struct text *t)
+struct writer {
+	char *out;
+	size_t len; /* < ENV_SPEC_MAX */
+};
+
+__attribute__((format(printf, 2, 3))) static void
+put(struct writer *w, const char *fmt, ...)
 {
-	const char *last = "";
+	size_t room = ENV_SPEC_MAX - w->len;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(w->out + w->len, room, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		w->len += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+/* What the system calls itself is not checked before it comes here. */
+static void put_word(struct writer *w, const char *word)
+{
+	char clean[ENV_WORD_MAX] = "unknown";
+
+	for (size_t i = 0; *word && i < sizeof(clean) - 1; i++, word++) {
+		clean[i] = is_word_char(*word) ? *word : '_';
+		clean[i + 1] = '\0';
+	}
+	put(w, "-%s", clean);
+}
+
+static void put_number(struct writer *w, const char *prefix,
+		       const struct version *v, enum cut cut)
+{
+	char number[VERSION_TEXT_MAX];
+
+	print_number(v, cut, number);
+	put(w, "%s%s", prefix, number);
+}
+
+static void put_head(struct writer *w, const struct env *e)
+{
+	static const char *const abis[] = {
+		[ABI_NONE] = "",
+		[ABI_CXX98] = "-cxx98",
+		[ABI_CXX11] = "-cxx11",
+	};
+
+	if (e->torch.known) {
+		put_number(w, "torch", &e->torch, CUT_FIRST);
+		put(w, "%s", abis[e->abi]);
+	} else {
+		put(w, "notorch");
+	}
+	put(w, "-");
+	if (backends[e->backend].has_version)
+		put_number(w, backends[e->backend].prefix, &e->backend_version,
+			   backend_cut(e->backend));
+	else
+		put(w, "%s", backends[e->backend].prefix);
+	put_word(w, e->cpu);
+	put_word(w, e->os);
+}
+
+static int by_pointed_arch(const void *a, const void *b)
+{
+	return compare_archs(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void put_gpus(struct writer *w, const struct env *e)
+{
+	const char *archs[ENV_GPUS_MAX];
+	size_t n = 0;
 
 	if (e->host_gpus)
-		text_add(t, "+gpus");
+		put(w, "+gpus");
 	if (e->any_gpu)
-		text_add(t, "+anygpu");
-	for (size_t i = 0; i < e->gpu_count; i++) {
-		if (strcmp(last, e->gpus[i].arch) != 0)
-			text_printf(t, "+%s", e->gpus[i].arch);
-		last = e->gpus[i].arch;
-	}
+		put(w, "+anygpu");
+	for (size_t i = 0; i < e->gpu_count && i < ENV_GPUS_MAX; i++)
+		if (env_gpu_arch_is_valid(e->gpus[i].arch))
+			archs[n++] = e->gpus[i].arch;
+	qsort(archs, n, sizeof(archs[0]), by_pointed_arch);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || strcmp(archs[i], archs[i - 1]) != 0)
+			put(w, "+%s", archs[i]);
 }
 
 void env_print(const struct env *e, char out[ENV_SPEC_MAX])
 {
-	static const char *const abi[] = { [ABI_NONE] = "",
-					   [ABI_CXX98] = "-cxx98",
-					   [ABI_CXX11] = "-cxx11" };
-	AUTO(auto_text) struct text t = TEXT_INIT(ENV_SPEC_MAX - 1);
-	char backend[ENV_WORD_MAX];
-	struct env sorted = *e;
+	struct writer w = { out, 0 };
 
-	sort_gpus(&sorted);
-	env_backend_print(e, backend);
-	if (e->torch.known)
-		text_printf(&t, "torch%u%u%s", e->torch.major, e->torch.minor,
-			    abi[e->abi]);
-	else
-		text_add(&t, "notorch");
-	text_printf(&t, "-%s-%s-%s", backend, e->cpu, e->os);
-	print_gpus(&sorted, &t);
+	put_head(&w, e);
+	put_gpus(&w, e);
 	if (e->ffi.known)
-		text_printf(&t, "+ffi%u%u", e->ffi.major, e->ffi.minor);
+		put_number(&w, "+ffi", &e->ffi, CUT_FIRST);
 	if (e->python.known)
-		text_printf(&t, "+py%u%u%s", e->python.major, e->python.minor,
-			    e->free_threaded ? "t" : "");
+		put_number(&w, "+py", &e->python, CUT_FIRST);
+	if (e->free_threaded)
+		put(&w, "%s", e->python.known ? "t" : "+pyt");
 	if (e->glibc.known)
-		text_printf(&t, "+glibc%u.%u", e->glibc.major, e->glibc.minor);
+		put(&w, "+glibc%u.%u", e->glibc.major, e->glibc.minor);
 	if (e->macos.known)
-		text_printf(&t, "+macos%u.%u", e->macos.major, e->macos.minor);
-	(void)text_copy(out, ENV_SPEC_MAX, text_str(&t));
+		put(&w, "+macos%u.%u", e->macos.major, e->macos.minor);
 }

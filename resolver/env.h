@@ -88,6 +88,10 @@ int env_backend_parse(enum backend *out, const char *name);
  */
 int env_select_backend(struct env *e, const char *name, struct err *err);
 
+/* What a spec can say: letters, digits, "." and "_"; "sm90", "gfx942". */
+bool env_word_is_valid(const char *s);
+bool env_gpu_arch_is_valid(const char *arch);
+
 /* The JSON of `kernelfs env --json` (DESIGN chapter 6), and back. */
 void env_json(const struct env *e, struct text *out);
 int env_from_json(struct env *out, const char *s, size_t n, struct err *err);
