@@ -14,7 +14,7 @@
 struct env;
 struct err;
 
-#define CHOOSE_REASON_MAX 256
+#define CHOOSE_REASON_MAX 384 /* a name and a sentence of ours */
 
 struct decision {
 	char *name; /* owned; the directory's name as it stands */
