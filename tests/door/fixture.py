@@ -124,16 +124,19 @@ def package_of(repo):
     return repo.replace("-", "_")
 
 
-def metadata(repo, variant):
+def metadata(repo, name, variant):
     package = package_of(repo)
+    kind = "cpu"
+    for mark, backend in (("-cu", "cuda"), ("-rocm", "rocm")):
+        kind = backend if mark in variant else kind
     return json.dumps(
         {
             "name": repo,
             "id": "_%s_0123abc" % package,
-            "version": 1,
+            "version": int(name[1:]),
             "license": "Apache-2.0",
             "python-depends": [],
-            "backend": {"type": "cpu"},
+            "backend": {"type": kind},
         }
     )
 
@@ -144,10 +147,10 @@ def put(path, text):
         file.write(text)
 
 
-def put_builds(top, repo, variants):
+def put_builds(top, repo, name, variants):
     for variant, files in variants.items():
         folder = os.path.join(top, "build", variant)
-        put(os.path.join(folder, "metadata.json"), metadata(repo, variant))
+        put(os.path.join(folder, "metadata.json"), metadata(repo, name, variant))
         for path, text in files.items():
             put(os.path.join(folder, path), text)
 
@@ -159,7 +162,7 @@ def write_hub(root):
     for repo, revisions in KERNELS.items():
         for name, variants in revisions.items():
             top = os.path.join(root, OWNER, repo, "branches", name)
-            put_builds(top, repo, variants)
+            put_builds(top, repo, name, variants)
 
 
 class Mount:
@@ -176,7 +179,7 @@ class Mount:
         for repo, revisions in kernels.items():
             for name, variants in revisions.items():
                 commit = self.commit(repo, name)
-                put_builds(self.at(commit), repo, variants)
+                put_builds(self.at(commit), repo, name, variants)
                 put(self.at(commit, ".kernelfs/decision"), "")
                 self.put_stub(commit + "/python", repo)
                 link = "%s/%s@%s" % (OWNER, repo, name)

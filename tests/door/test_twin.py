@@ -3,6 +3,8 @@
 
 import os
 import shutil
+import signal
+import subprocess
 import sysconfig
 
 import fixture
@@ -189,6 +191,56 @@ class Twin(DoorTest):
         text = self.fails(code, other)
         self.assertRegex(text, "ImportError: .*would abort it")
         self.assertEqual(self.python(code, ours), "True")
+
+
+OPERATORS = """
+#include <Python.h>
+#include <torch/library.h>
+TORCH_LIBRARY(%(stem)s, m) { m.def("f(Tensor x) -> Tensor"); }
+static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "%(stem)s", 0, 0, 0};
+PyMODINIT_FUNC PyInit_%(stem)s(void) { return PyModule_Create(&def); }
+"""
+
+
+@needs_folder
+class RegisteredTwin(DoorTest):
+    """The real thing: a library that registers operators with torch."""
+
+    def build(self, path):
+        import torch
+
+        compiler = shutil.which("c++") or shutil.which("g++")
+        include = sysconfig.get_paths()["include"]
+        if not compiler or not os.path.exists(include + "/Python.h"):
+            self.skipTest("no C++ compiler or no Python.h")
+        top = os.path.dirname(torch.__file__)
+        headers = "/include", "/include/torch/csrc/api/include"
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-std=c++20", "-I" + include]
+            + ["-I" + top + h for h in headers]
+            + ["-x", "c++", "-", "-o", path, "-L" + top + "/lib"]
+            + ["-lc10", "-ltorch_cpu"],
+            input=(OPERATORS % {"stem": STEM}).encode(),
+            check=True,
+            timeout=300,
+        )
+
+    @needs_torch
+    def test_aborts_a_plain_import_but_not_ours(self):
+        mount = self.own_mount(KERNELS)
+        commit = mount.commit("door-ext", "v1")
+        file = mount.at(commit, "build", VARIANT, STEM + SUFFIX)
+        self.build(file)
+        other = "%s/%s%s" % (self.folder(), STEM, SUFFIX)
+        shutil.copy(file, other)
+        code = "\n    import torch" + FOREIGN
+        code += "\n    load(sys.argv[1])\n    %s\n    print(torch.ops.%s.f)"
+        plain = self.start(
+            code % ("load(sys.argv[2], 'second.%s')" % STEM, STEM), other, file
+        )
+        self.assertEqual(plain.returncode, -signal.SIGABRT, plain.stderr)
+        out = self.python(code % ("import door_ext", STEM), other)
+        self.assertEqual(out, STEM + ".f")
 
 
 if __name__ == "__main__":
