@@ -24,6 +24,7 @@
 #define SERVER_ASKED_MAX 16 /* written down; more are counted */
 #define SERVER_HEAD_MAX 768
 #define SERVER_WAIT_MS 20000
+#define SERVER_END_S 100 /* a test that failed may have left one waiting */
 
 enum server_then {
 	SERVER_CLOSE,
@@ -210,6 +211,7 @@ static inline void server_start(struct server *s, struct server_row *rows,
 	struct sockaddr_in at = { .sin_family = AF_INET };
 	socklen_t len = sizeof(at);
 
+	(void)alarm(SERVER_END_S);
 	memset(s, 0, sizeof(*s));
 	s->rows = rows;
 	s->row_count = n;
