@@ -9,62 +9,53 @@
 static void make_printable(char *s)
 {
 	for (; *s; s++)
-		if (((unsigned char)*s < 0x20 && *s != '\n' && *s != '\t') ||
-		    *s == 0x7f)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
 			*s = '?';
 }
 
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
+	char text[ERR_TEXT_MAX]; /* the arguments may lie in e->text */
 	va_list ap;
 
 	if (!e)
 		return -code;
 	va_start(ap, fmt);
-	(void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	make_printable(e->text);
+	make_printable(text);
+	memcpy(e->text, text, strlen(text) + 1);
 	e->code = code;
 	return -code;
 }
 
 int err_errno(struct err *e, int code, const char *fmt, ...)
 {
-	char why[128];
-	size_t len;
+	char front[ERR_TEXT_MAX], why[128];
 	va_list ap;
 
 	if (!e)
 		return -code;
 	va_start(ap, fmt);
-	(void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	(void)vsnprintf(front, sizeof(front), fmt, ap);
 	va_end(ap);
-	len = strlen(e->text);
-	(void)snprintf(e->text + len, sizeof(e->text) - len, ": %s",
+	return err_set(e, code, "%s: %s", front,
 		       strerror_r(code, why, sizeof(why)));
-	make_printable(e->text);
-	e->code = code;
-	return -code;
 }
 
 int err_wrap(struct err *e, int r, const char *fmt, ...)
 {
-	char front[ERR_TEXT_MAX], behind[ERR_TEXT_MAX];
-	size_t len;
+	char front[ERR_TEXT_MAX];
 	va_list ap;
 
 	if (!e)
 		return r;
-	(void)snprintf(behind, sizeof(behind), "%s", err_text(e));
+	if (!e->code)
+		e->code = -r;
 	va_start(ap, fmt);
 	(void)vsnprintf(front, sizeof(front), fmt, ap);
 	va_end(ap);
-	(void)snprintf(e->text, sizeof(e->text), "%s", front);
-	len = strlen(e->text);
-	(void)snprintf(e->text + len, sizeof(e->text) - len, ": %s", behind);
-	make_printable(e->text);
-	if (!e->code)
-		e->code = -r;
+	(void)err_set(e, e->code, "%s: %s", front, err_text(e));
 	return r;
 }
 
