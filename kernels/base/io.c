@@ -25,8 +25,8 @@ int io_write_all(int fd, const void *buf, size_t n)
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done < 0)
-			return -errno;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
 		p += done;
 		n -= (size_t)done;
 	}
@@ -42,8 +42,8 @@ int io_pwrite_all(int fd, const void *buf, size_t n, off_t at)
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done < 0)
-			return -errno;
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
 		p += done;
 		at += done;
 		n -= (size_t)done;
@@ -106,7 +106,7 @@ static int random_name(char out[NAME_MAX_BYTES + 1], const char *name)
 
 	if (getrandom(&r, sizeof(r), 0) != (ssize_t)sizeof(r))
 		return -EIO;
-	n = snprintf(out, NAME_MAX_BYTES + 1, ".%s.%016llx", name,
+	n = snprintf(out, NAME_MAX_BYTES + 1, ".%.200s.%016llx", name,
 		     (unsigned long long)r);
 	return n > NAME_MAX_BYTES ? -ENAMETOOLONG : 0;
 }
@@ -127,6 +127,9 @@ int io_replace(int dirfd, const char *name, const void *buf, size_t n,
 	r = io_write_all(fd, buf, n);
 	if (r == 0 && sync && fdatasync(fd) < 0)
 		r = -errno;
+	/* Network file systems say here that they could not write. */
+	if (close(take_fd(&fd)) < 0 && r == 0)
+		r = -errno;
 	if (r == 0 && renameat(dirfd, temp, dirfd, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -134,29 +137,36 @@ int io_replace(int dirfd, const char *name, const void *buf, size_t n,
 	return r;
 }
 
-static bool is_dir(const char *path)
+/* 0, also when the folder is there already (a read-only parent does not say
+ * EEXIST then). */
+static int make_dir(const char *path)
 {
 	struct stat st;
+	int r = mkdir(path, 0700) < 0 ? -errno : 0;
 
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	if (r < 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return 0;
+	return r == -EEXIST ? -ENOTDIR : r;
 }
 
 int io_mkdirs(const char *path, struct err *err)
 {
 	AUTO(auto_free) char *copy = strdup(path);
 
-	if (!copy)
-		return err_errno(err, ENOMEM, "make folder '%s'", path);
+	if (!copy || !*copy)
+		return err_errno(err, copy ? ENOENT : ENOMEM,
+				 "make folder '%s'", path);
 	for (char *p = copy; *p;) {
 		char *end = p + strspn(p, "/");
 
 		end += strcspn(end, "/");
 		char kept = *end;
+		int r;
 
 		*end = '\0';
-		if (*copy && mkdir(copy, 0700) < 0 && !is_dir(copy))
-			return err_errno(err, errno == EEXIST ? ENOTDIR : errno,
-					 "make folder '%s'", copy);
+		r = make_dir(copy);
+		if (r < 0)
+			return err_errno(err, -r, "make folder '%s'", copy);
 		*end = kept;
 		p = end;
 	}
