@@ -4,6 +4,7 @@
 #include "err.h"
 
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -48,6 +49,25 @@ struct scan {
 	unsigned depth;
 };
 
+/*
+ * What stands behind a backslash. cJSON takes "\\uzzzz" for a NUL, which
+ * would cut the string there.
+ */
+static int scan_escape(const unsigned char *p, size_t left, struct err *err)
+{
+	bool zero = true;
+
+	if (left == 0 || *p != 'u')
+		return 0;
+	for (size_t i = 1; i <= 4; i++) {
+		if (i == left || !isxdigit(p[i]))
+			return err_set(err, EINVAL,
+				       "no four hex digits behind \\u");
+		zero = zero && p[i] == '0';
+	}
+	return zero ? err_set(err, EINVAL, "a NUL in a string") : 0;
+}
+
 /* One byte outside multi-byte sequences; the number of bytes used. */
 static int scan_byte(struct scan *s, const unsigned char *p, size_t left,
 		     struct err *err)
@@ -55,10 +75,11 @@ static int scan_byte(struct scan *s, const unsigned char *p, size_t left,
 	if (*p == '\0')
 		return err_set(err, EINVAL, "a NUL byte in the text");
 	if (s->in_string) {
-		if (*p == '\\' && left >= 6 && !memcmp(p, "\\u0000", 6))
-			return err_set(err, EINVAL, "a NUL in a string");
-		if (*p == '\\')
-			return left > 1 ? 2 : 1;
+		if (*p == '\\') {
+			int r = scan_escape(p + 1, left - 1, err);
+
+			return r < 0 ? r : left > 1 ? 2 : 1;
+		}
 		if (*p == '"')
 			s->in_string = false;
 		return 1;
