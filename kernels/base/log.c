@@ -53,43 +53,6 @@ int log_level_parse(const char *s, enum log_level *out)
 	return -EINVAL;
 }
 
-int log_open(const char *where, enum log_level level, struct err *err)
-{
-	int fd = -1;
-
-	if (!strcmp(where, "stderr")) {
-		fd = STDERR_FILENO;
-	} else if (strcmp(where, "syslog") != 0) {
-		fd = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-			  O_NOCTTY | O_NOFOLLOW, 0640);
-		if (fd < 0)
-			return err_errno(err, errno, "log '%s'", where);
-	}
-	log_close();
-	lock_take(&lock);
-	sink_fd = fd;
-	sink_owned = fd > STDERR_FILENO;
-	sink_dated = sink_owned;
-	lock_drop(&lock);
-	__atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
-	return 0;
-}
-
-void log_close(void)
-{
-	int fd = -1;
-
-	lock_take(&lock);
-	if (sink_owned)
-		fd = sink_fd;
-	sink_fd = STDERR_FILENO;
-	sink_owned = false;
-	sink_dated = false;
-	lock_drop(&lock);
-	if (fd >= 0)
-		(void)close(fd);
-}
-
 static int syslog_level(enum log_level level)
 {
 	static const int map[] = { 3, 4, 6, 7 }; /* RFC 5424, 6.2.1 */
@@ -136,14 +99,52 @@ static void flush_repeats_locked(void) LOCK_REQUIRES(&lock)
 	repeats = 0;
 }
 
+int log_open(const char *where, enum log_level level, struct err *err)
+{
+	int fd = -1;
+
+	if (!strcmp(where, "stderr")) {
+		fd = STDERR_FILENO;
+	} else if (strcmp(where, "syslog") != 0) {
+		fd = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+			  O_NOCTTY | O_NOFOLLOW, 0640);
+		if (fd < 0)
+			return err_errno(err, errno, "log '%s'", where);
+	}
+	log_close();
+	lock_take(&lock);
+	sink_fd = fd;
+	sink_owned = fd > STDERR_FILENO;
+	sink_dated = sink_owned;
+	lock_drop(&lock);
+	__atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
+	return 0;
+}
+
+void log_close(void)
+{
+	int fd = -1;
+
+	lock_take(&lock);
+	flush_repeats_locked();
+	if (sink_owned)
+		fd = sink_fd;
+	sink_fd = STDERR_FILENO;
+	sink_owned = false;
+	sink_dated = false;
+	lock_drop(&lock);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static void remember_locked(enum log_level level, const char *room,
 			    const char *sentence)
 	LOCK_REQUIRES(&lock)
 {
 	struct line **slot = &memory[memory_next % LOG_MEMORY];
 
-	free(*slot);
-	*slot = calloc(1, sizeof(**slot));
+	if (!*slot)
+		*slot = malloc(sizeof(**slot));
 	if (!*slot) /* no memory for a memory: the sink has it */
 		return;
 	memory_next++;
