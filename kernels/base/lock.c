@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
-/* Ranks this thread holds, lowest bit first; the classes are few. */
+/* Ranks this thread holds, rising; no path of the house takes more. */
 #define HELD_MAX 8
 static _Thread_local int held[HELD_MAX];
 static _Thread_local unsigned held_count;

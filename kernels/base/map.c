@@ -94,7 +94,7 @@ void map_remove(struct map *m, struct map_link *l)
 	*at = l->next;
 	l->next = NULL;
 	m->count--;
-	if (m->room > ROOM_MIN && m->count < m->room / 8)
+	if (m->room > 2 * ROOM_MIN && m->count < m->room / 8)
 		(void)resize(m, m->room / 4); /* as it is, if it cannot */
 }
 

@@ -17,7 +17,7 @@ static bool reserve(struct text *t, size_t more)
 
 	if (t->failed)
 		return false;
-	if (more > t->limit - t->len || t->limit - t->len - more == SIZE_MAX) {
+	if (more > t->limit - t->len || more == SIZE_MAX - t->len) {
 		t->failed = -E2BIG;
 		return false;
 	}
@@ -234,7 +234,7 @@ bool cursor_skip(struct cursor *c, const char *word)
 {
 	size_t n = strlen(word);
 
-	if (cursor_left(c) < n || memcmp(c->p, word, n) != 0)
+	if (cursor_left(c) < n || (n && memcmp(c->p, word, n) != 0))
 		return false;
 	c->p += n;
 	return true;
