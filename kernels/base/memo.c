@@ -34,7 +34,7 @@ struct memo_entry {
 	enum state state; /* lock */
 	enum memo_stage stage; /* who has it in hand */
 	bool in_table; /* lock */
-	bool unwanted; /* lock: forgotten while it was being made */
+	bool unwanted; /* lock: forgotten before its waiters were called */
 	unsigned refs; /* lock: looks, blocking askers, who makes it */
 	void *value; /* READY: owned */
 	struct err *err; /* FAILED: owned */
@@ -175,6 +175,28 @@ static void bury(struct memo_entry *dead)
 
 /* ---- making ---- */
 
+static int64_t keep_until(int64_t keep_ms)
+{
+	int64_t now = io_now_ms();
+
+	return keep_ms > INT64_MAX - now ? INT64_MAX : now + keep_ms;
+}
+
+/* The maker's look is given back. Who was called asks again within the call,
+ * and finds what is there even when it is not to be kept. */
+static void let_go(struct memo *m, struct memo_entry *e)
+{
+	bool last;
+
+	lock_take(&m->lock);
+	if (e->unwanted)
+		(void)detach_locked(m, e);
+	last = --e->refs == 0 && !e->in_table;
+	lock_drop(&m->lock);
+	if (last)
+		entry_free(e);
+}
+
 static void complete(struct memo_entry *e, int r, void *value, int64_t keep_ms,
 		     const struct err *err)
 {
@@ -194,12 +216,9 @@ static void complete(struct memo_entry *e, int r, void *value, int64_t keep_ms,
 	e->value = value;
 	e->err = kept;
 	e->failure = r;
-	e->until_ms = io_now_ms() + keep_ms;
+	e->until_ms = keep_until(keep_ms);
 	set_state_locked(m, e, r < 0 ? FAILED : READY);
-	e->refs--; /* the maker's */
-	dead = e->unwanted && detach_locked(m, e) ? e : evict_locked(m);
-	if (dead == e)
-		e->next = NULL;
+	dead = evict_locked(m); /* not this one, which its maker looks at */
 	(void)pthread_cond_broadcast(&m->made);
 	lock_drop(&m->lock);
 	bury(dead);
@@ -207,6 +226,7 @@ static void complete(struct memo_entry *e, int r, void *value, int64_t keep_ms,
 		next = waiters->next;
 		waiters->done(waiters, r, r < 0 ? err : NULL);
 	}
+	let_go(m, e);
 }
 
 /* One stage, on this thread. 0: done, -EAGAIN: the other stage is next. */
@@ -223,6 +243,8 @@ static int make(struct memo_entry *e)
 		e->stage = MEMO_REMOTE;
 		return r;
 	}
+	if (r < 0 && !err.code)
+		(void)err_errno(&err, -r, "%s", cls->name);
 	complete(e, r, value, keep_ms, &err);
 	return 0;
 }
@@ -232,8 +254,13 @@ static void run_job(struct pool_job *job)
 	struct memo_entry *e = map_item(job, struct memo_entry, job);
 	struct memo *m = e->memo;
 
-	if (make(e) == -EAGAIN)
-		pool_submit(m->net, &e->job, POOL_NOW);
+	if (make(e) != -EAGAIN)
+		return;
+	lock_take(&m->lock);
+	pool_submit(m->net, &e->job, POOL_NOW);
+	/* Who waits for it may take it back from there. */
+	(void)pthread_cond_broadcast(&m->made);
+	lock_drop(&m->lock);
 }
 
 static void make_here(struct memo_entry *e)
@@ -323,7 +350,7 @@ int memo_ask(struct memo *m, const void *key, size_t key_len,
 		if (fresh)
 			e = create_locked(m, key, key_len);
 		if (!e) {
-			r = -ENOMEM;
+			r = err_errno(err, ENOMEM, "%s", m->cls->name);
 		} else {
 			w->next = e->waiters;
 			e->waiters = w;
@@ -351,7 +378,7 @@ static void await_locked(struct memo *m, struct memo_entry *e)
 			lock_take(&m->lock);
 			continue;
 		}
-		(void)lock_wait(&m->lock, &m->made, io_now_ms() + 100);
+		(void)lock_wait(&m->lock, &m->made, -1);
 	}
 }
 
@@ -395,18 +422,17 @@ int memo_ask_blocking(struct memo *m, const void *key, size_t key_len,
 
 void memo_drop(struct memo *m, struct memo_ref *ref)
 {
-	struct memo_entry *e = ref->entry;
-	bool last;
+	struct memo_entry *e = ref->entry, *dead = NULL;
 
 	if (!e)
 		return;
 	ref->entry = NULL;
 	ref->value = NULL;
 	lock_take(&m->lock);
-	last = --e->refs == 0 && !e->in_table;
+	if (--e->refs == 0)
+		dead = e->in_table ? evict_locked(m) : e;
 	lock_drop(&m->lock);
-	if (last)
-		entry_free(e);
+	bury(dead);
 }
 
 static bool unhook_locked(struct memo_entry *e, const struct memo_waiter *w)
