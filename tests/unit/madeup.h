@@ -163,7 +163,7 @@ struct madeup_elf {
 	Elf64_Phdr segments[2];
 	Elf64_Dyn dynamic[5];
 	Elf64_Sym symbols[2];
-	Elf64_Word hash[6]; /* 1 bucket, 2 chain entries; and filling */
+	Elf64_Word hash[8]; /* 1 bucket, 2 chain entries; and filling */
 	char names[128];
 	Elf64_Shdr sections[3];
 };

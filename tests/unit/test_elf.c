@@ -136,6 +136,20 @@ static void counts_all_symbols_of_a_gnu_hash_table(void **state)
 		assert_int_equal(contains(copy, real_size, names[i], NULL), 1);
 }
 
+static void counts_past_the_empty_buckets_of_a_gnu_hash_table(void **state)
+{
+	/* 2 buckets, first symbol 1, no filter; buckets 1 and 0; the chain */
+	static const Elf64_Word table[] = { 2, 1, 0, 0, 1, 0, 1 };
+	struct madeup_elf e;
+
+	(void)state;
+	madeup_elf(&e, "_ZNSt7__cxx1112basic_stringE");
+	without_sections(&e);
+	e.dynamic[3].d_tag = DT_GNU_HASH;
+	memcpy(e.hash, table, sizeof(table));
+	assert_int_equal(contains(&e, sizeof(e), "__cxx11", NULL), 1);
+}
+
 static void refuses_what_is_no_library(void **state)
 {
 	struct err err = ERR_INIT;
@@ -291,6 +305,8 @@ int main(void)
 		cmocka_unit_test(
 			reads_the_dynamic_segment_when_sections_are_gone),
 		cmocka_unit_test(counts_all_symbols_of_a_gnu_hash_table),
+		cmocka_unit_test(
+			counts_past_the_empty_buckets_of_a_gnu_hash_table),
 		cmocka_unit_test(refuses_what_is_no_library),
 		cmocka_unit_test(refuses_what_is_no_regular_file),
 		cmocka_unit_test(refuses_names_outside_of_the_file),

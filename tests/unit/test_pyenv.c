@@ -31,13 +31,18 @@ static int close_root(void **state)
 
 static char shim[MADEUP_PATH_MAX];
 
-/* pyenv with 3.9.1, 3.12.3 and 3.12.10. */
+/* pyenv with 3.9.1, and 3.12.0 to 3.12.10: in no order, as a folder is. */
 static void install(void)
 {
 	madeup_file(root, "pyenv/shims/python3", "#!/bin/sh\n");
 	madeup_file(root, "pyenv/versions/3.9.1/bin/python3", "");
-	madeup_file(root, "pyenv/versions/3.12.3/bin/python3", "");
-	madeup_file(root, "pyenv/versions/3.12.10/bin/python3", "");
+	for (int i = 10; i >= 0; i--) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name),
+			       "pyenv/versions/3.12.%d/bin/python3", i);
+		madeup_file(root, name, "");
+	}
 	madeup_file(root, "pyenv/versions/3.12.10/envs/a/bin/python3", "");
 	madeup_file(root, "outside/bin/python3", "");
 	madeup_path(shim, root, "pyenv/shims/python3");
