@@ -49,11 +49,13 @@ void lock_take(struct lock *l) LOCK_UNCHECKED
 
 void lock_drop(struct lock *l) LOCK_UNCHECKED
 {
-	int r = pthread_mutex_unlock(&l->mutex);
+	int r;
 
+	pop((int)l->rank);
+	/* last: who takes it next may be the one that frees it */
+	r = pthread_mutex_unlock(&l->mutex);
 	assert(r == 0);
 	(void)r;
-	pop((int)l->rank);
 }
 
 void lock_cond_init(pthread_cond_t *c)
