@@ -1264,7 +1264,7 @@ int main(void)
 		FOUR(names_files_from_the_repositorys_root),
 		ONE(leaves_a_build_whose_files_all_fail),
 		FOUR(steps_over_100000_files_that_are_there),
-		FOUR(ends_in_the_middle_of_a_build),
+		ONE(ends_in_the_middle_of_a_build),
 		ONE(a_thread_that_waits_needs_no_worker),
 		FOUR(a_thread_that_waits_joins_a_running_download),
 		FOUR(a_crowd_that_comes_and_goes_is_answered),
