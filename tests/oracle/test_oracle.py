@@ -8,8 +8,10 @@ Run with a Python that has kernels:
 PROGRAM is built from choose_cases.c (build/release/oracle/choose_cases).
 Random environments meet random lists of names. Acceptance, reasons, order
 and the names printed again must be the package's; where they may differ, the
-difference has a name below, is proved to be that one, and is counted. Exits
-77 with one line when it cannot run.
+difference has a name below, is proved to be that one, and is counted. The
+worked cases of tests/data/choose, which the unit test runs against this
+program, are run against the package. Exits 77 with one line when it cannot
+run.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 PROGRAM = os.path.join(ROOT, "build", "release", "oracle", "choose_cases")
+WORKED = os.path.join(ROOT, "tests", "data", "choose", "cases")
 RELEASE = "0.17.2"
 
 # ---- the differences that are meant ----
@@ -331,9 +334,90 @@ def answers(program, cases):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+# ---- the worked cases ----
+
+
+def dotted(digits, major):
+    return digits[:major] + "." + digits[major:]
+
+
+def environment_of(spec):
+    """A spec of the worked cases as a document."""
+    head, *extras = spec.split("+")
+    torch, *fields = head.split("-")
+    env = {"cxx11_abi": None, "tvm_ffi": None, "python": None,
+           "free_threaded": False, "macos": None}
+    env["torch"] = None if torch == "notorch" else dotted(torch[5:], 1)
+    if fields[0] in ("cxx11", "cxx98"):
+        env["cxx11_abi"] = fields.pop(0) == "cxx11"
+    text, env["cpu"], env["os"] = fields
+    word = text.rstrip("0123456789")
+    names = {prefix: name for name, prefix in PREFIX.items()}
+    env["backend"] = names.get(word, word)
+    digits = text[len(word):]
+    major = {"cuda": 2, "xpu": 4}.get(env["backend"], 1)
+    env["backend_version"] = dotted(digits, major) if digits else None
+    for extra in extras:
+        word, value = re.fullmatch(r"([a-z]+)(\d.*)", extra).groups()
+        if word == "macos":
+            env["macos"] = value
+        elif word == "ffi":
+            env["tvm_ffi"] = dotted(value, 1)
+        elif word == "py":
+            env["free_threaded"] = value.endswith("t")
+            env["python"] = dotted(value.rstrip("t"), 1)
+        else:
+            sys.exit("FAIL: a worked case with '+%s'" % extra)
+    return env
+
+
+def worked_cases():
+    """(title, environment, names, rows) of each."""
+    lists, cases, at = {}, [], None
+    with open(WORKED, encoding="utf-8") as f:
+        lines = [line.rstrip("\n") for line in f]
+    for line in lines:
+        word, _, rest = line.strip().partition(" ")
+        if not word or line.startswith("#"):
+            continue
+        if line.startswith("list "):
+            at = lists.setdefault(rest, [])
+        elif line.startswith("case "):
+            at = {"title": rest, "rows": []}
+            cases.append(at)
+        elif isinstance(at, list):
+            at.append(word)
+        elif word == "env":
+            at["env"] = environment_of(rest)
+        elif word == "list":
+            names, _, backwards = rest.partition(" ")
+            at["names"] = lists[names][::-1 if backwards else 1]
+        else:
+            name, _, reason = rest.partition(": ")
+            at["rows"].append([name, name, word == "+", reason])
+    return cases
+
+
+def failed_worked_cases(found):
+    cases = worked_cases()
+    failures = 0
+    for case in cases:
+        said = {"decisions": case["rows"], "skipped": [],
+                "same_by_spec": True}
+        wrong = compare(case["env"], case["names"], said, found)
+        if wrong:
+            failures += 1
+            print("FAIL: worked case %s: the file %s" % (case["title"], wrong))
+    print("%d worked cases: %d failed" % (len(cases), failures))
+    return failures if len(cases) >= 36 else failures + 1
+
+
+# ---- all of it ----
+
+
 def reasons_seen(said):
     """Each sentence once, without what stands in its brackets."""
-    return {re.sub(r"\(.*?\)|is [0-9N].*", "…", row[3])
+    return {re.sub(r"(?s)\(.*?\)|is [0-9N].*", "…", row[3])
             for row in said["decisions"]}
 
 
@@ -354,7 +438,8 @@ def main():
     maker = Maker(asked.seed)
     cases = [maker.case() for _ in range(asked.cases)]
     said = answers(asked.program, cases)
-    found, sentences, failures = collections.Counter(), set(), 0
+    failures = failed_worked_cases(collections.Counter())
+    found, sentences = collections.Counter(), set()
     if len(said) != len(cases):
         sys.exit("FAIL: %d answers to %d cases" % (len(said), len(cases)))
     for (env, names), answer in zip(cases, said):
