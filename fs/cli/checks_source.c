@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The source, asked once, and whether it takes our token.
+ */
+#include "checks.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "fs/options.h"
+#include "kernels/http.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ANSWER_MAX (4u << 20)
+/* A person waits for this one. */
+#define WAIT_MS 10000
+
+static int64_t at_most(uint64_t ms)
+{
+	return ms < WAIT_MS ? (int64_t)ms : WAIT_MS;
+}
+
+static void check_token(struct checks *c, struct http *h,
+			const struct http_response *resp)
+{
+	if (resp->token_sent && (resp->status == 401 || resp->status == 403))
+		checks_hint(checks_add(c, "token", false, "the source refuses "
+				       "it (%ld)", resp->status),
+			    "put a new one into the file of --token-file, or "
+			    "HF_TOKEN");
+	else if (resp->token_sent)
+		(void)checks_add(c, "token", true, "there is one, and the "
+				 "source did not refuse it");
+	else if (http_has_token(h))
+		(void)checks_add(c, "token", true, "there is one; the source "
+				 "could not be asked");
+	else
+		(void)checks_add(c, "token", true, "none: public kernels "
+				 "only");
+}
+
+static void ask(struct checks *c, struct http *h)
+{
+	AUTO(auto_text) struct text url = TEXT_INIT(8192);
+	AUTO(auto_text) struct text answer = TEXT_INIT(ANSWER_MAX);
+	struct http_response resp = { .status = 0 };
+	struct http_request req = { .endpoint = "kernels",
+				    .authorize = true };
+	struct err err = ERR_INIT;
+	size_t n = strlen(c->o->source);
+	int r;
+
+	while (n && c->o->source[n - 1] == '/')
+		n--;
+	text_add_bytes(&url, c->o->source, n);
+	text_add(&url, "/api/kernels?limit=1");
+	req.url = text_str(&url);
+	r = http_get_text(h, &req, &answer, &resp, &err);
+	if (r == 0 && resp.html)
+		checks_hint(checks_add(c, "source", false, "'%.300s' answers "
+				       "with a web page", c->o->source),
+			    "is there a login in between? name the Hub: "
+			    "--source=URL");
+	else if (resp.status > 0 && resp.status < 500 && resp.status != 429)
+		(void)checks_add(c, "source", true, "'%.400s' answers",
+				 c->o->source);
+	else
+		checks_hint(checks_add(c, "source", false, "%.500s",
+				       err_text(&err)),
+			    "name a source that answers: --source=URL; what "
+			    "is cached works without one");
+	check_token(c, h, &resp);
+}
+
+void checks_source(struct checks *c)
+{
+	const struct http_options ho = {
+		.user_agent = "kernelfs doctor",
+		.token_file = c->o->token_file,
+		.connect_timeout_ms = at_most(c->o->connect_timeout_ms),
+		.stall_timeout_ms = at_most(c->o->stall_timeout_ms),
+		.deadline_ms = at_most(c->o->deadline_ms),
+	};
+	struct err err = ERR_INIT;
+	struct http *h = NULL;
+	int r = http_start(&err);
+
+	if (r == 0)
+		r = http_new(&h, &ho, &err);
+	if (r < 0) {
+		(void)checks_add(c, "source", false, "%s", err_text(&err));
+		return;
+	}
+	ask(c, h);
+	http_free(h);
+	http_stop();
+}

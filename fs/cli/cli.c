@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/text.h"
+#include "fs/options.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct cli_verb verbs[] = {
+	{ "mount", "mount [SOURCE] MOUNTPOINT [-o LIST] [-f]",
+	  "mount a Hub; returns when the mount serves",
+	  "The verb may be left out. SOURCE is a URL; without it, or with\n"
+	  "`none`, --source decides. -f stays in the foreground, -d also\n"
+	  "shows what the kernel asks. As a line of /etc/fstab:\n\n"
+	  "  https://huggingface.co /kernels fuse.kernelfs "
+	  "allow_other,_netdev 0 0\n",
+	  1, 2, true, false, verb_mount },
+	{ "umount", "umount MOUNTPOINT [-z]", "end a mount",
+	  "-z (lazy) takes the mount out of sight now and lets those who\n"
+	  "use it finish.\n",
+	  1, 1, false, false, verb_umount },
+	{ "env", "env [--json]", "the environment that kernels are chosen for",
+	  "Found without running Python: --python, VIRTUAL_ENV,\n"
+	  "CONDA_PREFIX, or python3 on PATH; --env replaces it.\n",
+	  0, 0, true, true, verb_env },
+	{ "resolve", "resolve REPO[@REV] [--json]",
+	  "which build of a kernel fits, and why not the others",
+	  "REPO is owner/name; REV a version, branch, tag or commit. No mount\n"
+	  "is needed. Exit code 3: no build fits this environment.\n",
+	  1, 1, true, true, verb_resolve },
+	{ "why", "why PATH [--json]", "explain a path in a mount",
+	  "An import name, a commit, or anything in one.\n", 1, 1, false, true,
+	  verb_why },
+	{ "status", "status [MOUNTPOINT] [--json]",
+	  "what a mount does; without one, all mounts", "", 0, 1, false, true,
+	  verb_status },
+	{ "doctor", "doctor [--json]",
+	  "check this machine: FUSE, cache, source, token, Python",
+	  "Exit code 1 when a check is not passed. One request is made.\n", 0,
+	  0, true, true, verb_doctor },
+	{ "help", "help [VERB]", "this, or more about a verb", "", 0, 1, false,
+	  false, verb_help },
+	{ "version", "version", "the version of this program", "", 0, 0,
+	  false, false, verb_version },
+};
+
+#define VERBS (sizeof(verbs) / sizeof(*verbs))
+
+const struct cli_verb *cli_verb_at(size_t i)
+{
+	return i < VERBS ? &verbs[i] : NULL;
+}
+
+const struct cli_verb *cli_verb_find(const char *name)
+{
+	for (size_t i = 0; i < VERBS; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+const char *cli_verb_nearest(const char *name)
+{
+	const char *names[VERBS];
+
+	for (size_t i = 0; i < VERBS; i++)
+		names[i] = verbs[i].name;
+	return options_nearest(name, names, VERBS);
+}
+
+/* ---- saying ---- */
+
+static void say(const char *fmt, va_list ap)
+	__attribute__((format(printf, 1, 0)));
+
+/* In one write, so that lines of several processes do not mix. */
+static void say(const char *fmt, va_list ap)
+{
+	struct text t = TEXT_INIT(4 * ERR_TEXT_MAX);
+
+	text_add(&t, "kernelfs: ");
+	text_vprintf(&t, fmt, ap);
+	text_add_char(&t, '\n');
+	/* There is no other place to say that stderr cannot be written. */
+	(void)io_write_all(STDERR_FILENO, text_str(&t), t.len);
+	text_done(&t);
+}
+
+void cli_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+int cli_fail(int r, const struct err *err)
+{
+	cli_say("%s", err_text(err));
+	switch (-r) {
+	case EINVAL:
+		return CLI_MISUSE;
+	case ERR_MISMATCH:
+		return CLI_MISMATCH;
+	default:
+		return CLI_FAILED;
+	}
+}
+
+int cli_misuse(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+	return CLI_MISUSE;
+}
+
+int cli_put(struct text *out)
+{
+	int r = text_failed(out);
+
+	if (r == 0)
+		r = io_write_all(STDOUT_FILENO, text_str(out), out->len);
+	if (r == 0)
+		return CLI_DONE;
+	cli_say("the result could not be written: %s", strerrordesc_np(-r));
+	return CLI_FAILED;
+}
+
+bool cli_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !(no && *no) && term &&
+	       strcmp(term, "dumb") != 0;
+}
+
+void cli_add_bytes(struct text *out, unsigned long long bytes)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+	unsigned long long tenths = bytes * 10 / 1024;
+	size_t u = 0;
+
+	if (bytes < 1024) {
+		text_printf(out, "%llu bytes", bytes);
+		return;
+	}
+	for (; tenths >= 10240 && u < 3; u++)
+		tenths /= 1024;
+	text_printf(out, "%llu.%llu %s", tenths / 10, tenths % 10, units[u]);
+}

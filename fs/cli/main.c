@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+#include "base/err.h"
+#include "fs/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A word alone that is no folder was probably meant as a verb. */
+static const char *meant(const struct options *o)
+{
+	const char *word = o->words.items[0];
+	struct stat st;
+
+	if (o->words.count > 2 || strchr(word, '/'))
+		return NULL;
+	if (lstat(word, &st) == 0 || errno != ENOENT)
+		return NULL;
+	return cli_verb_nearest(word);
+}
+
+static int run_verb(const struct cli_verb *v, const struct cli *c)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	if (c->count < v->least || c->count > v->most)
+		return cli_misuse("usage: kernelfs %s", v->synopsis);
+	if (c->o->json && !v->json)
+		return cli_misuse("%s has no --json; usage: kernelfs %s",
+				  v->name, v->synopsis);
+	if (c->o->lazy && v->run != verb_umount)
+		return cli_misuse("-z is for umount");
+	if (v->run != verb_mount)
+		c->o->foreground = true; /* so the log is stderr */
+	r = v->settle ? options_settle(c->o, &err) : 0;
+	return r < 0 ? cli_fail(r, &err) : v->run(c);
+}
+
+static int run(struct options *o)
+{
+	struct cli c = { .o = o,
+			 .words = (const char *const *)o->words.items,
+			 .count = o->words.count };
+	const struct cli_verb *v = NULL;
+	const char *near;
+
+	if (o->version)
+		return verb_version(&c);
+	if (o->help)
+		return verb_help(&c);
+	if (c.count == 0)
+		return cli_misuse("no mount point and no verb; `kernelfs "
+				  "help` shows both");
+	v = cli_verb_find(c.words[0]);
+	if (v) {
+		c.words++;
+		c.count--;
+		return run_verb(v, &c);
+	}
+	near = meant(o);
+	if (near)
+		return cli_misuse("'%.200s' is neither a verb nor a folder; "
+				  "did you mean 'kernelfs %s'?",
+				  c.words[0], near);
+	return run_verb(cli_verb_find("mount"), &c);
+}
+
+/* What we open must not become the standard streams of somebody. */
+static void hold_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .source = NULL };
+	struct err err = ERR_INIT;
+	int r;
+
+	hold_streams();
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = options_read(&o, argc, argv, &err);
+	r = r < 0 ? cli_fail(r, &err) : run(&o);
+	options_done(&o);
+	return r;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Explains a path. All that touches the mount happens in one child, which
+ * may be killed when the mount hangs (guard.h): what it writes is the answer.
+ *
+ * A path stands in a commit (its nodes have attributes), leads into one (a
+ * revision, .env/<spec>/<package>), or is an import name, whose build link
+ * leads there. An import name that leads nowhere has a .why.
+ */
+#include "cli.h"
+
+#include "guard.h"
+#include "where.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "fs/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define OUT_MAX (16u << 20)
+#define STATUS_MAX (16u << 20)
+#define VALUE_MAX 65536
+#define PATH_ROOM (2 * PATH_MAX)
+
+struct why {
+	const struct where *w;
+	bool json;
+	struct text *out;
+};
+
+static const char *const attributes[] = { "repo",    "revision", "commit",
+					  "variant", "state",	 "reason",
+					  "hash",    "source" };
+
+#define ATTRIBUTES (sizeof(attributes) / sizeof(*attributes))
+
+/* 1: there is one, now in `value`; 0: none; -errno. */
+static int attribute(const char *path, const char *name,
+		     char value[VALUE_MAX + 1])
+{
+	char full[64];
+	ssize_t n;
+
+	(void)snprintf(full, sizeof(full), "user.kernelfs.%s", name);
+	n = lgetxattr(path, full, value, VALUE_MAX);
+	if (n < 0)
+		return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+	value[n] = '\0';
+	return 1;
+}
+
+static int add_attributes(const struct why *y, const char *path)
+{
+	AUTO(auto_free) char *value = malloc(VALUE_MAX + 1);
+
+	if (!value)
+		return -ENOMEM;
+	for (size_t i = 0; i < ATTRIBUTES; i++) {
+		int r = attribute(path, attributes[i], value);
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			continue;
+		if (y->json) {
+			text_printf(y->out, ", \"%s\": ", attributes[i]);
+			text_add_json(y->out, value);
+		} else {
+			text_printf(y->out, "  %-11s  %s\n", attributes[i],
+				    value);
+		}
+	}
+	return 0;
+}
+
+/* How the builds of this commit were judged; `dir` ends in owner/repo@rev. */
+static int add_decision(const struct why *y, const char *dir)
+{
+	char path[PATH_ROOM + 32];
+
+	text_add(y->out, y->json ? ", \"decision\": " : "\n");
+	(void)snprintf(path, sizeof(path), "%s/.kernelfs/decision%s", dir,
+		       y->json ? ".json" : "");
+	return io_read_file(AT_FDCWD, path, y->out);
+}
+
+/* Ends `path` behind owner/repo@rev; false when it does not lie in one. */
+static bool cut_to_commit(char *path, const char *mount)
+{
+	size_t n = strlen(mount);
+	char *owner, *repo, *end;
+
+	if (strncmp(path, mount, n) != 0 || path[n] != '/')
+		return false;
+	owner = path + n + 1;
+	if (*owner == '.' || !(repo = strchr(owner, '/')))
+		return false;
+	end = repo + 1 + strcspn(repo + 1, "/");
+	if (!memchr(repo, '@', (size_t)(end - repo)))
+		return false;
+	*end = '\0';
+	return true;
+}
+
+static void begin(const struct why *y, const char *real)
+{
+	bool same = !strcmp(real, y->w->path);
+
+	if (y->json) {
+		text_add(y->out, "{\"path\": ");
+		text_add_json(y->out, y->w->path);
+		text_add(y->out, ", \"target\": ");
+		text_add_json(y->out, real);
+	} else {
+		text_printf(y->out, "%s\n", y->w->path);
+		if (!same)
+			text_printf(y->out, "  %-11s  %s\n", "leads to", real);
+	}
+}
+
+/* -ENOTDIR: `path` does not lead into a commit. */
+static int explain_commit(const struct why *y, const char *path)
+{
+	AUTO(auto_free) char *real = realpath(path, NULL);
+	AUTO(auto_free) char *mount = realpath(y->w->mount, NULL);
+	AUTO(auto_free) char *commit = NULL;
+	int r;
+
+	if (!real || !mount)
+		return -errno;
+	commit = strdup(real);
+	if (!commit)
+		return -ENOMEM;
+	if (!cut_to_commit(commit, mount))
+		return -ENOTDIR;
+	begin(y, real);
+	r = add_attributes(y, real);
+	if (r == 0)
+		r = add_decision(y, commit);
+	text_add(y->out, y->json ? "}\n" : "");
+	return r;
+}
+
+/* The text that the door raises, which stands beside the package. */
+static int explain_failure(const struct why *y, const char *why_file)
+{
+	AUTO(auto_text) struct text t = TEXT_INIT(OUT_MAX);
+	int r = io_read_file(AT_FDCWD, why_file, &t);
+
+	if (r < 0)
+		return r;
+	if (y->json) {
+		text_add(y->out, "{\"path\": ");
+		text_add_json(y->out, y->w->path);
+		text_add(y->out, ", \"target\": null, \"decision\": null, "
+				 "\"why\": ");
+		text_add_json(y->out, text_str(&t));
+		text_add(y->out, "}\n");
+	} else {
+		text_printf(y->out, "%s\n", y->w->path);
+		text_add_bytes(y->out, text_str(&t), t.len);
+	}
+	return 0;
+}
+
+static int mount_spec(const struct why *y, struct text *out)
+{
+	AUTO(auto_text) struct text status = TEXT_INIT(STATUS_MAX);
+	AUTO(auto_json) struct json *j = NULL;
+	char path[PATH_ROOM];
+	const char *spec;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/.kernelfs/status",
+		       y->w->mount);
+	r = io_read_file(AT_FDCWD, path, &status);
+	if (r == 0)
+		r = json_parse(&j, text_str(&status), status.len, NULL);
+	spec = json_get_string(j, "environment");
+	if (r == 0 && !spec)
+		r = -EPROTO;
+	if (r == 0)
+		text_add(out, spec);
+	return r;
+}
+
+/* rest is "<package>" or something in its folder at the root. */
+static int explain_import(const struct why *y)
+{
+	AUTO(auto_text) struct text spec = TEXT_INIT(PATH_MAX);
+	int name = (int)strcspn(y->w->rest, "/");
+	char path[PATH_ROOM + PATH_MAX];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/%.*s/build", y->w->mount, name,
+		       y->w->rest);
+	r = explain_commit(y, path);
+	if (r == 0 || r == -ENOMEM || y->out->len)
+		return r;
+	r = mount_spec(y, &spec);
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "%s/.env/%s/%.*s.why",
+		       y->w->mount, text_str(&spec), name, y->w->rest);
+	return explain_failure(y, path);
+}
+
+/* rest is ".env/<spec>/<package>…", and that leads nowhere. */
+static int explain_spec(const struct why *y)
+{
+	const char *spec = y->w->rest + strlen(".env/");
+	const char *package = strchr(spec, '/');
+	char path[PATH_ROOM + PATH_MAX];
+	int n;
+
+	if (!package)
+		return -ENOTDIR;
+	n = (int)(package - y->w->rest) + 1 + (int)strcspn(package + 1, "/");
+	(void)snprintf(path, sizeof(path), "%s/%.*s%s", y->w->mount, n,
+		       y->w->rest,
+		       text_ends(package, ".why") ? "" : ".why");
+	return explain_failure(y, path);
+}
+
+static int explain(void *arg, struct text *out)
+{
+	struct why *y = arg;
+	int r;
+
+	y->out = out;
+	if (!*y->w->rest)
+		return -ENOTDIR;
+	r = explain_commit(y, y->w->path);
+	if (r == 0 || out->len || r == -ENOMEM)
+		return r;
+	if (text_starts(y->w->rest, ".env/"))
+		return explain_spec(y);
+	if (*y->w->rest == '.' || (r != -ENOTDIR && strchr(y->w->rest, '/')))
+		return r;
+	return explain_import(y);
+}
+
+int verb_why(const struct cli *c)
+{
+	AUTO(auto_text) struct text out = TEXT_INIT(OUT_MAX);
+	struct where w = { .mount = NULL };
+	struct why y = { .w = &w, .json = c->o->json };
+	struct err err = ERR_INIT;
+	int r = where_find(&w, c->words[0], &err);
+
+	if (r == 0) {
+		r = guard_run(explain, &y, &out, GUARD_MS);
+		if (r == -ENOTDIR)
+			r = err_set(&err, ENOTDIR, "'%s' is no import name "
+				    "and in no commit; `kernelfs status '%s'` "
+				    "shows the mount", w.path, w.mount);
+		else if (r == -ENOENT || r == -EACCES)
+			r = err_errno(&err, -r, "'%s'", w.path);
+		else if (r < 0)
+			r = guard_explain(r, w.mount, &err);
+	}
+	where_done(&w);
+	return r < 0 ? cli_fail(r, &err) : cli_put(&out);
+}
