@@ -172,7 +172,8 @@ static int follow_script(char next[PYTHON_PATH_MAX], const char *path,
 			 struct err *err)
 {
 	if (!is_shell(script))
-		return cannot_follow(err, path, "it is a script, not a shell's");
+		return cannot_follow(err, path,
+				     "it is a script, not a shell's");
 	if (pyenv_is_shim(real)) {
 		int r = pyenv_python(next, real, path_base(path), err);
 

@@ -98,8 +98,8 @@ static bool has_library(const char *dir, const char *lib, const char *within)
 
 		if (!e)
 			break;
+		(void)snprintf(sub, sizeof(sub), "%s/%s", e->d_name, within);
 		if (layout_tag_parse(&t, e->d_name) &&
-		    snprintf(sub, sizeof(sub), "%s/%s", e->d_name, within) > 0 &&
 		    fstatat(dirfd(d), sub, &st, 0) == 0)
 			return true;
 	}

@@ -197,7 +197,8 @@ int plugins_cann(struct version *out, struct err *err)
 	if (!home || !home[0])
 		return err_set(err, EINVAL, "torch_npu is installed, but "
 			       "ASCEND_HOME_PATH does not say where CANN is; "
-			       "set it or name the environment with --env=SPEC");
+			       "set it or name the environment with "
+			       "--env=SPEC");
 	if (!find_install_info(path, home))
 		return err_set(err, EINVAL, "torch_npu is installed, but "
 			       "ASCEND_HOME_PATH '%s' has no "

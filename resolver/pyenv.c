@@ -154,8 +154,8 @@ int pyenv_python(char found[PYTHON_PATH_MAX], const char *shim,
 		 const char *name, struct err *err)
 {
 	AUTO(auto_text) struct text names = TEXT_INIT(FILE_MAX_BYTES);
-	char root[PYTHON_PATH_MAX], version[NAME_BYTES_MAX], first[NAME_BYTES_MAX];
-	char path[PYTHON_PATH_MAX];
+	char root[PYTHON_PATH_MAX], path[PYTHON_PATH_MAX];
+	char version[NAME_BYTES_MAX], first[NAME_BYTES_MAX];
 	struct cursor c;
 
 	if (!root_of(root, shim))

@@ -171,7 +171,7 @@ enum cxx_abi torch_abi(const char *dir, struct text *notes)
 			    "TorchConfig.cmake\n", dir);
 	else
 		text_printf(notes, "C++ ABI: not known, '%s' has neither "
-			    "lib/libc10.so nor a TorchConfig.cmake that tells\n",
-			    dir);
+			    "lib/libc10.so nor a TorchConfig.cmake that "
+			    "tells\n", dir);
 	return abi;
 }

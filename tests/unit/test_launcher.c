@@ -46,7 +46,7 @@ static void follows_the_last_exec_of_a_shell_script(void **state)
 		"#!/bin/sh\nexec %s/py/bin/python3 \"$@\"\n",
 		"#! /bin/bash -eu\nexec '%s/py/bin/python3' \"$@\"\n",
 		"#!/usr/bin/env dash\nexec -a x \"%s/py/bin/python3\"\n",
-		"#!/bin/sh\nif a; then exec b\nfi\n  exec A=1 %s/py/bin/python3",
+		"#!/bin/sh\nif a; then\nexec b\nexec A=1 %s/py/bin/python3",
 	};
 	char want[MADEUP_PATH_MAX];
 

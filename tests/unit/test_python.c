@@ -77,7 +77,8 @@ static void expand(char out[LINE_BYTES_MAX], const char *root,
 }
 
 /* A line without its end, "@/" replaced; false at the end of the recipe. */
-OWN_FRAME static bool recipe_line(FILE *f, const char *root, char out[LINE_BYTES_MAX])
+OWN_FRAME static bool recipe_line(FILE *f, const char *root,
+				  char out[LINE_BYTES_MAX])
 {
 	char line[LINE_BYTES_MAX];
 
@@ -207,7 +208,8 @@ static void expect_fact(const struct scene *s, const char *what,
 	assert_string_equal(got, value);
 }
 
-OWN_FRAME static void expect(struct scene *s, const char *what, const char *value)
+OWN_FRAME static void expect(struct scene *s, const char *what,
+			     const char *value)
 {
 	if (!s->expected++) {
 		char where[PYTHON_PATH_MAX];

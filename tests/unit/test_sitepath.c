@@ -71,7 +71,8 @@ static void reads_pth_files_in_the_order_of_their_names(void **state)
 	madeup_dir(root, SITE "/three");
 	madeup_dir(root, SITE "/#one");
 	madeup_file(root, SITE "/b.pth", "two\r\n");
-	madeup_file(root, SITE "/a.pth", "#one\n\n  \none\t \nfile\nimport x\n");
+	madeup_file(root, SITE "/a.pth",
+		    "#one\n\n  \none\t \nfile\nimport x\n");
 	madeup_file(root, SITE "/B.pth", "three");
 	madeup_file(root, SITE "/.hidden.pth", "two");
 	madeup_file(root, SITE "/file", "no folder");
