@@ -281,7 +281,7 @@ static int search_segment(Elf *elf, const char *needle, struct err *err)
 	size_t segments;
 	struct dynamic d = { .symbols = 0 };
 	Elf_Data *symbols, *names;
-	uint64_t count;
+	uint64_t count = 0;
 	int r;
 
 	if (elf_getphdrnum(elf, &segments) < 0 || segments > SEGMENTS_MAX)
