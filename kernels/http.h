@@ -8,11 +8,11 @@
  * other than the endpoint's.
  *
  * One handle per call at work, lent from a pool (connections are kept and
- * reused; HTTP/2 where offered), DNS and TLS sessions shared. Redirects are followed
- * here, at most HTTP_HOPS: authorization is dropped when scheme, host or port
- * change; from https only to https. Retries are bounded; a host that said
- * "later" (429, 503 with RateLimit or Retry-After) pauses *all* requests to
- * that host. Deadlines: to connect, without a byte (stall), and for the
+ * reused; HTTP/2 where offered), DNS and TLS sessions shared. Redirects are
+ * followed here, at most HTTP_HOPS: authorization is dropped when scheme, host
+ * or port change; from https only to https. Retries are bounded; a host that
+ * said "later" (429, 503 with RateLimit or Retry-After) pauses *all* requests
+ * to that host. Deadlines: to connect, without a byte (stall), and for the
  * whole call, retries and pauses included; http_get(), which may carry a
  * large file, counts the last one from the last bytes that reached its sink.
  */
@@ -94,6 +94,12 @@ bool http_same_origin(const char *a, const char *b);
  * by label, retries included; a redirected one counts once more, as "redirect"
  * on the same origin and as "cdn" on another. Bytes: of good bodies. */
 void http_report(struct http *h, struct text *out);
+/* Lines kernelfs_source_requests_total{endpoint="refs"} n and one
+ * kernelfs_source_bytes_total n (Prometheus). */
+void http_metrics(struct http *h, struct text *out);
+/* Did the last request that was made get an answer, whatever it said?
+ * true before the first. */
+bool http_answers(struct http *h);
 /* Is a token at hand? (reads the file again when it changed) */
 bool http_has_token(struct http *h);
 

@@ -29,18 +29,18 @@ struct call {
 	struct http_response *resp;
 	struct err why;
 	struct http_url first; /* of the request */
-	struct http_url here; /* of this hop */
-	bool stream; /* may go on in the middle; progress moves the deadline */
+	struct http_url here;  /* of this hop */
+	bool stream;  /* may go on in the middle; progress moves the deadline */
 	bool foreign; /* this try has left the first origin */
-	bool begun; /* in this hop, the sink's begin() was called */
-	bool whole; /* ask for no range any more */
-	int refused; /* 0, or the -errno that ends the call */
+	bool begun;   /* in this hop, the sink's begin() was called */
+	bool whole;   /* ask for no range any more */
+	int refused;  /* 0, or the -errno that ends the call */
 	unsigned failures;
 	unsigned patience; /* how many failures of this kind are too few */
-	uint64_t at; /* where the sink stands */
-	uint64_t got; /* bytes of good body in this try */
-	uint64_t skipped; /* bytes of bad body in this hop */
-	int64_t hint_ms; /* the host's wish; -1 */
+	uint64_t at;	   /* where the sink stands */
+	uint64_t got;	   /* bytes of good body in this try */
+	uint64_t skipped;  /* bytes of bad body in this hop */
+	int64_t hint_ms;   /* the host's wish; -1 */
 	char token[TOKEN_MAX + 1];
 };
 
@@ -63,23 +63,50 @@ static void count_request(struct http *h, const char *label)
 	lock_drop(&h->mu);
 }
 
-void http_report(struct http *h, struct text *out)
+static size_t copy_counts(struct http *h, struct http_count *out,
+			  uint64_t *bytes)
 {
-	struct http_count counts[HTTP_LABELS_MAX];
-	uint64_t bytes;
 	size_t n;
 
 	lock_take(&h->mu);
 	n = h->count_n;
-	memcpy(counts, h->counts, sizeof(counts));
-	bytes = h->bytes;
+	memcpy(out, h->counts, sizeof(h->counts));
+	*bytes = h->bytes;
 	lock_drop(&h->mu);
+	return n;
+}
+
+void http_report(struct http *h, struct text *out)
+{
+	struct http_count counts[HTTP_LABELS_MAX];
+	uint64_t bytes;
+	size_t n = copy_counts(h, counts, &bytes);
+
 	text_add_char(out, '{');
 	for (size_t i = 0; i < n; i++) {
 		text_add_json(out, counts[i].label);
 		text_printf(out, ": %" PRIu64 ", ", counts[i].requests);
 	}
 	text_printf(out, "\"bytes\": %" PRIu64 "}", bytes);
+}
+
+void http_metrics(struct http *h, struct text *out)
+{
+	struct http_count counts[HTTP_LABELS_MAX];
+	uint64_t bytes;
+	size_t n = copy_counts(h, counts, &bytes);
+
+	for (size_t i = 0; i < n; i++)
+		text_printf(out,
+			    "kernelfs_source_requests_total{endpoint=\"%s\"} "
+			    "%" PRIu64 "\n",
+			    counts[i].label, counts[i].requests);
+	text_printf(out, "kernelfs_source_bytes_total %" PRIu64 "\n", bytes);
+}
+
+bool http_answers(struct http *h)
+{
+	return !__atomic_load_n(&h->silent, __ATOMIC_RELAXED);
 }
 
 bool http_has_token(struct http *h)
@@ -258,11 +285,14 @@ static int exchange(struct call *c, const char *url, bool first)
 		c->hop.token = c->token;
 	if (first)
 		c->resp->token_sent = c->hop.token != NULL;
-	count_request(c->h, first      ? c->req->endpoint :
-			    c->foreign ? "cdn" :
-					 "redirect");
+	count_request(c->h, first	 ? c->req->endpoint
+			    : c->foreign ? "cdn"
+					 : "redirect");
 	r = http_hop(c->h, &c->hop, &c->why);
 	explicit_bzero(c->token, sizeof(c->token));
+	if (r != -ECANCELED)
+		__atomic_store_n(&c->h->silent, c->hop.status == 0,
+				 __ATOMIC_RELAXED);
 	if (c->refused)
 		return c->refused;
 	if (r == -EMSGSIZE)
@@ -300,8 +330,8 @@ static int find_next(struct call *c, const char *url)
 	if (!c->hop.head.next[0])
 		return 0;
 	next = http_url_join(url, c->hop.head.next);
-	r = next ? text_copy(c->resp->next, sizeof(c->resp->next), next) :
-		   -EINVAL;
+	r = next ? text_copy(c->resp->next, sizeof(c->resp->next), next)
+		 : -EINVAL;
 	free(next);
 	if (r < 0)
 		return err_set(&c->why, EIO,
@@ -420,13 +450,13 @@ static int get(struct http *h, const struct http_request *req, bool stream,
 	       struct http_response *resp, struct err *err)
 {
 	struct http_response unused;
-	struct call c = { .hop = { .location = NULL },
-			  .h = h,
-			  .req = req,
-			  .resp = resp ? resp : &unused,
-			  .stream = stream,
-			  .at = req->from,
-			  .why = ERR_INIT };
+	struct call c = {.hop = {.location = NULL},
+			 .h = h,
+			 .req = req,
+			 .resp = resp ? resp : &unused,
+			 .stream = stream,
+			 .at = req->from,
+			 .why = ERR_INIT};
 	int r;
 
 	memset(c.resp, 0, sizeof(*c.resp));
@@ -481,7 +511,7 @@ int http_get_text(struct http *h, struct http_request *req, struct text *out,
 		  struct http_response *resp, struct err *err)
 {
 	struct text_sink t = {
-		.sink = { .begin = text_begin, .write = text_write },
+		.sink = {.begin = text_begin, .write = text_write},
 		.out = out,
 		.start = out->len,
 	};

@@ -42,6 +42,7 @@ struct http {
 	struct http_count counts[HTTP_LABELS_MAX]; /* mu */
 	uint64_t bytes; /* mu; of good bodies */
 	uint64_t lent_count; /* mu */
+	bool silent; /* __atomic; the last request got no answer */
 };
 
 /* A URL taken apart. */

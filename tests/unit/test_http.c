@@ -3,8 +3,8 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "head.h"
 #include "client.h"
+#include "head.h"
 #include "server.h"
 
 #include <errno.h>
@@ -24,7 +24,8 @@
 static void gets_a_body_and_counts_it(void **state)
 {
 	struct server_row rows[] = {
-		{ "/a", OK "Content-Length: 5\r\n" CLOSE "\r\nhello", 0, 0, 0, 0 },
+		{"/a", OK "Content-Length: 5\r\n" CLOSE "\r\nhello", 0, 0, 0,
+		 0},
 	};
 	struct text report = TEXT_INIT(1000);
 	struct server s;
@@ -33,7 +34,9 @@ static void gets_a_body_and_counts_it(void **state)
 	(void)state;
 	server_start(&s, rows, N(rows));
 	client_init(&c, 5000, 20000);
+	assert_true(http_answers(c.http));
 	assert_int_equal(client_get(&c, server_url(&s, "/a?x=1")), 0);
+	assert_true(http_answers(c.http));
 	assert_string_equal(text_str(&c.body), "hello");
 	assert_int_equal(c.begins, 1);
 	assert_int_equal(c.answer.status, 200);
@@ -44,6 +47,12 @@ static void gets_a_body_and_counts_it(void **state)
 	http_report(c.http, &report);
 	assert_string_equal(text_str(&report),
 			    "{\"resolve\": 1, \"bytes\": 5}");
+	text_clear(&report);
+	http_metrics(c.http, &report);
+	assert_string_equal(
+		text_str(&report),
+		"kernelfs_source_requests_total{endpoint=\"resolve\"} 1\n"
+		"kernelfs_source_bytes_total 5\n");
 	text_done(&report);
 	client_done(&c);
 	server_stop(&s);
@@ -52,7 +61,7 @@ static void gets_a_body_and_counts_it(void **state)
 static void an_empty_body_begins_too(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", OK "Content-Length: 0\r\n" CLOSE "\r\n", 0, 0, 0, 0 },
+		{"/", OK "Content-Length: 0\r\n" CLOSE "\r\n", 0, 0, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -69,8 +78,8 @@ static void an_empty_body_begins_too(void **state)
 static void keeps_the_connection(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", OK "Content-Length: 2\r\n\r\nok", SERVER_KEEP, true, 0,
-		  false },
+		{"/", OK "Content-Length: 2\r\n\r\nok", SERVER_KEEP, true, 0,
+		 false},
 	};
 	struct server s;
 	struct client c;
@@ -93,15 +102,15 @@ static const struct {
 	int result;
 	const char *says;
 } statuses[] = {
-	{ "HTTP/1.1 404 No\r\nX-Error-Code: EntryNotFound\r\n"
-	  "X-Error-Message: not \x07here\r\n",
-	  -ENOENT, "answered 404 EntryNotFound: not ?here" },
-	{ "HTTP/1.1 410 Gone\r\n", -ENOENT, "answered 410" },
-	{ "HTTP/1.1 401 No\r\n", -EACCES, "answered 401" },
-	{ "HTTP/1.1 403 No\r\nX-Error-Code: GatedRepo\r\n", -EACCES,
-	  "answered 403 GatedRepo" },
-	{ "HTTP/1.1 418 No\r\n", -EIO, "answered 418" },
-	{ "HTTP/1.1 304 No\r\n", -EIO, "answered 304" },
+	{"HTTP/1.1 404 No\r\nX-Error-Code: EntryNotFound\r\n"
+	 "X-Error-Message: not \x07here\r\n",
+	 -ENOENT, "answered 404 EntryNotFound: not ?here"},
+	{"HTTP/1.1 410 Gone\r\n", -ENOENT, "answered 410"},
+	{"HTTP/1.1 401 No\r\n", -EACCES, "answered 401"},
+	{"HTTP/1.1 403 No\r\nX-Error-Code: GatedRepo\r\n", -EACCES,
+	 "answered 403 GatedRepo"},
+	{"HTTP/1.1 418 No\r\n", -EIO, "answered 418"},
+	{"HTTP/1.1 304 No\r\n", -EIO, "answered 304"},
 };
 
 static void a_refusal_is_not_tried_again(void **state)
@@ -109,7 +118,7 @@ static void a_refusal_is_not_tried_again(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(statuses); i++) {
 		char answer[512];
-		struct server_row rows[] = { { "/p", answer, 0, true, 0, 0 } };
+		struct server_row rows[] = {{"/p", answer, 0, true, 0, 0}};
 		struct server s;
 		struct client c;
 
@@ -133,24 +142,27 @@ static void a_refusal_is_not_tried_again(void **state)
 static void tries_again_when_it_may_pass(void **state)
 {
 	static const char *const passing[] = {
-		"HTTP/1.1 503 Later\r\n", "HTTP/1.1 429 Later\r\n",
-		"HTTP/1.1 500 Oh\r\n", "HTTP/1.1 408 Oh\r\n",
+		"HTTP/1.1 503 Later\r\n",
+		"HTTP/1.1 429 Later\r\n",
+		"HTTP/1.1 500 Oh\r\n",
+		"HTTP/1.1 408 Oh\r\n",
 	};
 
 	(void)state;
 	for (size_t i = 0; i < N(passing); i++) {
 		char answer[512];
 		struct server_row rows[] = {
-			{ "/", answer, 0, 0, 0, 0 },
-			{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, 0,
-			  0, 0 },
+			{"/", answer, 0, 0, 0, 0},
+			{"/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, 0,
+			 0, 0},
 		};
 		struct server s;
 		struct client c;
 
 		(void)snprintf(answer, sizeof(answer),
-			       "%sRetry-After: 0\r\nContent-Length: 3\r\n"
-			       CLOSE "\r\nbad", passing[i]);
+			       "%sRetry-After: 0\r\nContent-Length: 3\r\n" CLOSE
+			       "\r\nbad",
+			       passing[i]);
 		server_start(&s, rows, N(rows));
 		client_init(&c, 5000, 20000);
 		assert_int_equal(client_get_text(&c, server_url(&s, "/")), 0);
@@ -164,8 +176,10 @@ static void tries_again_when_it_may_pass(void **state)
 static void gives_up_after_some_tries(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", "HTTP/1.1 503 Later\r\nRetry-After: 0\r\n"
-		  "Content-Length: 0\r\n" CLOSE "\r\n", 0, true, 0, 0 },
+		{"/",
+		 "HTTP/1.1 503 Later\r\nRetry-After: 0\r\n"
+		 "Content-Length: 0\r\n" CLOSE "\r\n",
+		 0, true, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -201,10 +215,11 @@ static const struct {
 	const char *answer;
 	size_t more;
 } large[] = {
-	{ OK "Content-Length: 101\r\n" CLOSE "\r\n", 101 },
-	{ OK CLOSE "\r\n", 101 },
-	{ OK "Transfer-Encoding: chunked\r\n" CLOSE "\r\n"
-	  "80\r\n", 128 },
+	{OK "Content-Length: 101\r\n" CLOSE "\r\n", 101},
+	{OK CLOSE "\r\n", 101},
+	{OK "Transfer-Encoding: chunked\r\n" CLOSE "\r\n"
+	    "80\r\n",
+	 128},
 };
 
 static void refuses_more_than_the_limit(void **state)
@@ -212,15 +227,16 @@ static void refuses_more_than_the_limit(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(large); i++) {
 		struct server_row rows[] = {
-			{ "/", large[i].answer, 0, true, large[i].more, 0 },
+			{"/", large[i].answer, 0, true, large[i].more, 0},
 		};
 		struct server s;
 		struct client c;
 
 		server_start(&s, rows, N(rows));
 		client_init(&c, 5000, 20000);
-		assert_int_equal(client_get_from(&c, server_url(&s, "/"), 0, 100),
-				 -EFBIG);
+		assert_int_equal(
+			client_get_from(&c, server_url(&s, "/"), 0, 100),
+			-EFBIG);
 		client_says(&c, "larger than 100 bytes");
 		assert_true(c.body.len <= 100);
 		client_done(&c);
@@ -232,10 +248,12 @@ static void refuses_more_than_the_limit(void **state)
 static void goes_on_where_a_body_was_cut(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
-		  0 },
-		{ "/", "HTTP/1.1 206 Part\r\nContent-Range: bytes 5-9/10\r\n"
-		  "Content-Length: 5\r\n" CLOSE "\r\n56789", 0, 0, 0, 0 },
+		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
+		 0},
+		{"/",
+		 "HTTP/1.1 206 Part\r\nContent-Range: bytes 5-9/10\r\n"
+		 "Content-Length: 5\r\n" CLOSE "\r\n56789",
+		 0, 0, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -255,10 +273,10 @@ static void goes_on_where_a_body_was_cut(void **state)
 static void starts_again_when_a_range_is_ignored(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
-		  0 },
-		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\nabcdefghij", 0,
-		  0, 0, 0 },
+		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
+		 0},
+		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\nabcdefghij", 0, 0,
+		 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -276,8 +294,10 @@ static void starts_again_when_a_range_is_ignored(void **state)
 static void refuses_another_range_than_asked(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", "HTTP/1.1 206 Part\r\nContent-Range: bytes 4-9/10\r\n"
-		  "Content-Length: 6\r\n" CLOSE "\r\n456789", 0, true, 0, 0 },
+		{"/",
+		 "HTTP/1.1 206 Part\r\nContent-Range: bytes 4-9/10\r\n"
+		 "Content-Length: 6\r\n" CLOSE "\r\n456789",
+		 0, true, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -296,9 +316,9 @@ static void refuses_another_range_than_asked(void **state)
 static void text_is_never_pieced_together(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
-		  0 },
-		{ "/", OK "Content-Length: 3\r\n" CLOSE "\r\nnew", 0, 0, 0, 0 },
+		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
+		 0},
+		{"/", OK "Content-Length: 3\r\n" CLOSE "\r\nnew", 0, 0, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -316,7 +336,7 @@ static void text_is_never_pieced_together(void **state)
 static void returns_what_the_sink_says(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0, 0 },
+		{"/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -337,9 +357,11 @@ static void returns_what_the_sink_says(void **state)
 static void tells_of_a_web_page_and_the_next_page(void **state)
 {
 	struct server_row rows[] = {
-		{ "/dir/a", OK "Content-Type: text/html; charset=utf-8\r\n"
-		  "Link: </dir/b?cursor=x>; rel=\"next\"\r\n"
-		  "Content-Length: 0\r\n" CLOSE "\r\n", 0, 0, 0, 0 },
+		{"/dir/a",
+		 OK "Content-Type: text/html; charset=utf-8\r\n"
+		    "Link: </dir/b?cursor=x>; rel=\"next\"\r\n"
+		    "Content-Length: 0\r\n" CLOSE "\r\n",
+		 0, 0, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -357,7 +379,7 @@ static void tells_of_a_web_page_and_the_next_page(void **state)
 static void refuses_a_head_without_end(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", OK "X-Long: ", 0, true, HEAD_BYTES_MAX + 1, 0 },
+		{"/", OK "X-Long: ", 0, true, HEAD_BYTES_MAX + 1, 0},
 	};
 	struct server s;
 	struct client c;
@@ -375,8 +397,12 @@ static void refuses_a_head_without_end(void **state)
 static void refuses_what_is_no_http(void **state)
 {
 	static const char *const urls[] = {
-		"file:///etc/passwd", "ftp://127.0.0.1/", "http://", "",
-		"http://me:secret@127.0.0.1/", "gopher://127.0.0.1:1/",
+		"file:///etc/passwd",
+		"ftp://127.0.0.1/",
+		"http://",
+		"",
+		"http://me:secret@127.0.0.1/",
+		"gopher://127.0.0.1:1/",
 	};
 	struct client c;
 
