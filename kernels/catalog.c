@@ -180,8 +180,10 @@ int catalog_refs(struct catalog *c, const struct repo_id *repo,
 	} else if (store_note_read(c->store, "refs", text_str(&key), &note,
 				   &age) < 0 ||
 		   fact_parse_refs(&note, out) < 0) {
-		return err_set(err, EAGAIN, "the refs of %s are not in the "
-					    "cache", text_str(&key));
+		return err_set(err, EAGAIN,
+			       "the refs of %s are not in the "
+			       "cache",
+			       text_str(&key));
 	}
 	if (age_s)
 		*age_s = age;
@@ -207,8 +209,10 @@ int catalog_kernels(struct catalog *c, const char *owner,
 	} else if (store_note_read(c->store, "kernels", text_str(&key), &note,
 				   &age) < 0 ||
 		   fact_parse_names(&note, out) < 0) {
-		return err_set(err, EAGAIN, "the kernels of %s are not in the "
-					    "cache", text_str(&key));
+		return err_set(err, EAGAIN,
+			       "the kernels of %s are not in the "
+			       "cache",
+			       text_str(&key));
 	}
 	if (age_s)
 		*age_s = age;
@@ -243,8 +247,10 @@ int catalog_trusted(struct catalog *c, const char *owner, bool any_age,
 		return 0;
 	}
 	if (reach == CATALOG_DISK)
-		return err_set(err, EAGAIN, "no fresh word about publisher "
-					    "'%s' in the cache", owner);
+		return err_set(err, EAGAIN,
+			       "no fresh word about publisher "
+			       "'%s' in the cache",
+			       owner);
 	r = c->source->ops->trusted(c->source, owner, &yes, err);
 	if (r < 0)
 		return r;

@@ -24,7 +24,7 @@ struct pause {
 struct hosts {
 	struct lock mu;
 	pthread_cond_t changed;
-	bool stopped; /* mu */
+	bool stopped;			 /* mu */
 	struct pause pauses[PAUSES_MAX]; /* mu; until_ms 0: unused */
 };
 
@@ -109,8 +109,10 @@ static int too_late(const char *host, int64_t left_ms, bool paused,
 			       "%s asks to wait %" PRId64 " s, which is "
 			       "longer than the deadline leaves",
 			       host, (left_ms + 999) / 1000);
-	return err_set(err, ETIMEDOUT, "%s: the deadline leaves no time for "
-				       "another try", host);
+	return err_set(err, ETIMEDOUT,
+		       "%s: the deadline leaves no time for "
+		       "another try",
+		       host);
 }
 
 int hosts_wait(struct hosts *h, const char *host, int64_t not_before_ms,
@@ -133,8 +135,8 @@ int hosts_wait(struct hosts *h, const char *host, int64_t not_before_ms,
 			r = too_late(host, until - now, until == paused, err);
 		else
 			(void)lock_wait(&h->mu, &h->changed,
-					until < now + LOOK_MS ? until :
-								now + LOOK_MS);
+					until < now + LOOK_MS ? until
+							      : now + LOOK_MS);
 	}
 	lock_drop(&h->mu);
 	return r;

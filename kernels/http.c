@@ -166,8 +166,8 @@ static int take_apart(struct http_url *out, CURLU *u)
 {
 	AUTO(auto_curl) char *scheme = url_part(u, CURLUPART_SCHEME, 0);
 	AUTO(auto_curl) char *host = url_part(u, CURLUPART_HOST, 0);
-	AUTO(auto_curl) char *port =
-		url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+	AUTO(auto_curl)
+	char *port = url_part(u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
 	AUTO(auto_curl) char *path = url_part(u, CURLUPART_PATH, 0);
 	AUTO(auto_curl) char *user = url_part(u, CURLUPART_USER, 0);
 	int n;
@@ -183,8 +183,8 @@ static int take_apart(struct http_url *out, CURLU *u)
 	if (n < 0 || (size_t)n >= sizeof(out->host))
 		return -EINVAL;
 	n = snprintf(out->shown, sizeof(out->shown), "%s://%s%s", scheme,
-		     strcmp(port, out->https ? "443" : "80") == 0 ? host :
-								    out->host,
+		     strcmp(port, out->https ? "443" : "80") == 0 ? host
+								  : out->host,
 		     path);
 	return n < 0 ? -EINVAL : 0;
 }
@@ -248,8 +248,10 @@ int http_url_follow(struct http_url *to, const struct http_url *from,
 		return err_set(err, EIO, "%s: redirected to a place that is %s",
 			       from->shown, err_text(&bad));
 	if (from->https && !to->https)
-		return err_set(err, EIO, "%s: redirected from https to http, "
-					 "which is refused", from->shown);
+		return err_set(err, EIO,
+			       "%s: redirected from https to http, "
+			       "which is refused",
+			       from->shown);
 	return 0;
 }
 

@@ -20,12 +20,12 @@
 
 struct exchange {
 	struct http_hop *hop;
-	struct handle *handle; /* lent */
+	struct handle *handle;	  /* lent */
 	struct curl_slist *lines; /* owned; holds the token: wiped */
 	bool connected;
 	bool in_body;
 	int64_t heard_ms; /* when something came from the host */
-	int stopped; /* 0, or why a callback ended it */
+	int stopped;	  /* 0, or why a callback ended it */
 };
 
 static size_t on_header(char *p, size_t one, size_t n, void *arg)
@@ -68,7 +68,8 @@ static size_t on_body(char *p, size_t one, size_t n, void *arg)
 	return x->stopped ? CURL_WRITEFUNC_ERROR : n;
 }
 
-static int on_connected(void *arg, char *host, char *own, int port, int own_port)
+static int on_connected(void *arg, char *host, char *own, int port,
+			int own_port)
 {
 	struct exchange *x = arg;
 
@@ -257,8 +258,9 @@ static int judge(CURLcode c, const char *why, struct err *err)
 		return err_set(err, EAGAIN, "%s", text);
 	case CURLE_OUT_OF_MEMORY:
 		/* Also what curl says of a head line beyond its own limit. */
-		return err_set(err, EIO, "out of memory, or a head line that "
-					 "is too long");
+		return err_set(err, EIO,
+			       "out of memory, or a head line that "
+			       "is too long");
 	default:
 		return err_set(err, EIO, "%s", text);
 	}
@@ -300,7 +302,7 @@ static bool pipe_block(sigset_t *pipe, sigset_t *before)
 
 static void pipe_restore(const sigset_t *pipe, const sigset_t *before, bool had)
 {
-	static const struct timespec now = { .tv_sec = 0, .tv_nsec = 0 };
+	static const struct timespec now = {.tv_sec = 0, .tv_nsec = 0};
 
 	if (!had)
 		while (sigtimedwait(pipe, NULL, &now) < 0 && errno == EINTR)
@@ -310,7 +312,7 @@ static void pipe_restore(const sigset_t *pipe, const sigset_t *before, bool had)
 
 int http_hop(struct http *h, struct http_hop *hop, struct err *err)
 {
-	struct exchange x = { .hop = hop };
+	struct exchange x = {.hop = hop};
 	CURLcode c = CURLE_OK;
 	sigset_t pipe;
 	sigset_t before;

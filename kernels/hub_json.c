@@ -75,14 +75,14 @@ static int read_refs(const struct json *list, const char *kind,
 
 		if (!name || !commit || !is_rev(name) ||
 		    !text_is_hex(commit, REF_COMMIT_LEN)) {
-			log_debug("source", "one of the %s is left out: '%s' "
-					    "at '%s'", kind,
-				  name ? name : "", commit ? commit : "");
+			log_debug("source",
+				  "one of the %s is left out: '%s' "
+				  "at '%s'",
+				  kind, name ? name : "", commit ? commit : "");
 			continue;
 		}
 		(void)text_copy(refs[n].name, sizeof(refs[n].name), name);
-		(void)text_copy(refs[n].commit, sizeof(refs[n].commit),
-				commit);
+		(void)text_copy(refs[n].commit, sizeof(refs[n].commit), commit);
 		n++;
 	}
 	*out = refs;
@@ -94,7 +94,7 @@ int hub_json_refs(const char *s, size_t n, struct source_refs *out,
 		  struct err *err)
 {
 	AUTO(auto_json) struct json *root = NULL;
-	struct source_refs refs = { .branches = NULL };
+	struct source_refs refs = {.branches = NULL};
 	int r = parse(&root, s, n, err);
 
 	if (r < 0)
@@ -158,14 +158,15 @@ static int add_item(struct hub_page *page, const struct json *item,
 	const char *type = json_get_string(item, "type");
 	const char *path = json_get_string(item, "path");
 	const char *name;
-	struct digest digest = { .kind = DIGEST_NONE };
+	struct digest digest = {.kind = DIGEST_NONE};
 	uint64_t size = 0;
 	bool file;
 	int r = 0;
 
 	if (!type || !path)
-		return err_set(err, EIO, "an entry has no 'type' or 'path' of "
-					 "text");
+		return err_set(err, EIO,
+			       "an entry has no 'type' or 'path' of "
+			       "text");
 	file = strcmp(type, "file") == 0;
 	if (!file && strcmp(type, "directory") != 0)
 		return err_set(err, EIO, "'%s': unknown type '%s'", path, type);
@@ -228,13 +229,15 @@ int hub_json_kernels(const char *s, size_t n, const char *owner,
 
 		if (!id || ref_parse_repo(&repo, id, NULL) < 0 ||
 		    strcmp(repo.owner, owner) != 0) {
-			log_debug("source", "'%s' is no kernel of '%s', left "
-					    "out", id ? id : "", owner);
+			log_debug("source",
+				  "'%s' is no kernel of '%s', left "
+				  "out",
+				  id ? id : "", owner);
 			continue;
 		}
 		text_add_bytes(out, repo.name, strlen(repo.name) + 1);
 	}
 	return text_failed(out) ? err_errno(err, -text_failed(out),
-					    "kernels of '%s'", owner) :
-				  0;
+					    "kernels of '%s'", owner)
+				: 0;
 }

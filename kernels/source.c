@@ -15,7 +15,8 @@ int source_new(struct source **out, const char *url, struct http *http,
 		return source_hub_new(out, url, http, err);
 	return err_set(err, EINVAL,
 		       "source '%s': give a URL that begins with https:// "
-		       "(or http://)", url);
+		       "(or http://)",
+		       url);
 }
 
 void source_free(struct source *s)
@@ -68,7 +69,7 @@ static int compare(const void *a, const void *b)
 int source_names_from(struct source_names *out, const char *s, size_t n,
 		      struct err *err)
 {
-	struct source_names names = { .names = NULL };
+	struct source_names names = {.names = NULL};
 	size_t room = 1;
 	size_t kept = 0;
 

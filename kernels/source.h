@@ -93,7 +93,7 @@ struct source {
 };
 
 /*
- * url: "https://…", or "http://…", which whoever named it has chosen: hashes
+ * url: https://... or http://..., which whoever named it has chosen: hashes
  * come over the same wire then. With a path, without user, query, fragment;
  * '/' at its end does not matter. -EINVAL with a sentence for another.
  */

@@ -54,17 +54,18 @@ static int explain(struct hub *h, const struct http_response *a, int r,
 	if (a->status == 401 && !a->token_sent)
 		return err_set(err, ENOENT,
 			       "%s: not found at %s, or private: no token was "
-			       "sent (set HF_TOKEN or token_file)", what,
-			       h->source.url);
+			       "sent (set HF_TOKEN or token_file)",
+			       what, h->source.url);
 	if (strcmp(a->error_code, "GatedRepo") == 0)
 		return err_set(err, EACCES,
 			       "%s: access is gated: accept its terms at %s "
-			       "and use the token of that account%s%s", what,
-			       h->source.url, *message ? ": " : "", message);
+			       "and use the token of that account%s%s",
+			       what, h->source.url, *message ? ": " : "",
+			       message);
 	if (a->status == 401)
-		return err_set(err, EACCES,
-			       "%s: %s refused the token%s%s", what,
-			       h->source.url, *message ? ": " : "", message);
+		return err_set(err, EACCES, "%s: %s refused the token%s%s",
+			       what, h->source.url, *message ? ": " : "",
+			       message);
 	if (strcmp(a->error_code, "RevisionNotFound") == 0)
 		return err_set(err, ENOENT, "%s: no such revision at %s", what,
 			       h->source.url);
@@ -84,8 +85,9 @@ static int no_html(const struct http_response *a, struct err *err)
 {
 	if (!a->html)
 		return 0;
-	return err_set(err, EIO, "answered with a web page, is there a login "
-				 "or proxy in between?");
+	return err_set(err, EIO,
+		       "answered with a web page, is there a login "
+		       "or proxy in between?");
 }
 
 /* ---- small answers ---- */
@@ -103,8 +105,10 @@ static int ask(struct hub *h, const char *url, const char *endpoint,
 	int r = http_get_text(h->http, &req, out, a, err);
 
 	if (r == -EFBIG)
-		return err_set(err, EIO, "%s: the answer is larger than %zu "
-					 "bytes", what, out->limit);
+		return err_set(err, EIO,
+			       "%s: the answer is larger than %zu "
+			       "bytes",
+			       what, out->limit);
 	if (r < 0)
 		return explain(h, a, r, what, err);
 	r = no_html(a, err);
@@ -231,8 +235,8 @@ static int all_pages(struct hub *h, struct text *url, struct pages *p,
 		    entries == before)
 			return err_set(err, EIO,
 				       "%s: a listing without end: %zu "
-				       "entries on %zu pages", p->what,
-				       entries, page + 1);
+				       "entries on %zu pages",
+				       p->what, entries, page + 1);
 		r = next_page(h, url, a, p, err);
 	}
 	return r;
@@ -261,10 +265,10 @@ static int hub_tree(struct source *s, const struct repo_id *repo,
 	AUTO(auto_text) struct text what = TEXT_INIT(URL_MAX);
 	struct http_response a;
 	struct tree_pages t = {
-		.pages = { .endpoint = "tree",
-			   .entries_max = TREE_ENTRIES_MAX,
-			   .take = take_tree },
-		.page = { .dir = dir, .recursive = recursive, .builder = b },
+		.pages = {.endpoint = "tree",
+			  .entries_max = TREE_ENTRIES_MAX,
+			  .take = take_tree},
+		.page = {.dir = dir, .recursive = recursive, .builder = b},
 	};
 	int r;
 
@@ -307,11 +311,11 @@ static int hub_kernels(struct source *s, const char *owner,
 {
 	AUTO(auto_text) struct text url = TEXT_INIT(URL_MAX);
 	AUTO(auto_text) struct text what = TEXT_INIT(URL_MAX);
-	struct http_response a = { .status = 0 };
+	struct http_response a = {.status = 0};
 	struct kernel_pages k = {
-		.pages = { .endpoint = "kernels",
-			   .entries_max = SOURCE_KERNELS_MAX,
-			   .take = take_kernels },
+		.pages = {.endpoint = "kernels",
+			  .entries_max = SOURCE_KERNELS_MAX,
+			  .take = take_kernels},
 		.owner = owner,
 		.names = TEXT_INIT(SOURCE_KERNELS_MAX * (REF_PART_MAX + 1)),
 	};
@@ -371,9 +375,9 @@ static int hub_file(struct source *s, const struct source_file *f,
 {
 	AUTO(auto_text) struct text url = TEXT_INIT(URL_MAX);
 	AUTO(auto_text) struct text what = TEXT_INIT(URL_MAX);
-	struct http_response a = { .status = 0 };
+	struct http_response a = {.status = 0};
 	struct file_sink to = {
-		.sink = { .begin = file_begin, .write = file_write },
+		.sink = {.begin = file_begin, .write = file_write},
 		.to = sink,
 		.answer = &a,
 		.file = f,
@@ -400,13 +404,15 @@ static int hub_file(struct source *s, const struct source_file *f,
 	req.url = text_str(&url);
 	r = http_get(hub_of(s)->http, &req, &a, err);
 	if (r == -EFBIG)
-		return err_set(err, EBADMSG, "%s: the source sends more than "
+		return err_set(err, EBADMSG,
+			       "%s: the source sends more than "
 			       "the %" PRIu64 " bytes that it lists",
 			       text_str(&what), f->size);
 	if (r < 0)
 		return explain(hub_of(s), &a, r, text_str(&what), err);
 	if (to.at != f->size)
-		return err_set(err, EIO, "%s: the source sends %" PRIu64
+		return err_set(err, EIO,
+			       "%s: the source sends %" PRIu64
 			       " bytes and lists %" PRIu64,
 			       text_str(&what), to.at, f->size);
 	return 0;

@@ -26,10 +26,10 @@ struct stamp {
 
 struct token {
 	struct lock mu;
-	char *file; /* owned; NULL: none */
+	char *file;		   /* owned; NULL: none */
 	char fixed[TOKEN_MAX + 1]; /* of the environment; "" */
-	struct stamp stamp; /* mu; of what `read` came from */
-	char read[TOKEN_MAX + 1]; /* mu; of the file; "" */
+	struct stamp stamp;	   /* mu; of what `read` came from */
+	char read[TOKEN_MAX + 1];  /* mu; of the file; "" */
 };
 
 /* Trimmed, or "" when it cannot be a token. */
@@ -49,8 +49,10 @@ static void clean(char out[TOKEN_MAX + 1], const char *s, const char *where)
 	for (size_t i = 0; i < n; i++) {
 		if (s[i] > ' ' && s[i] < 0x7f)
 			continue;
-		log_debug("token", "'%s' holds no token: blanks or control "
-				   "bytes in it", where);
+		log_debug("token",
+			  "'%s' holds no token: blanks or control "
+			  "bytes in it",
+			  where);
 		return;
 	}
 	memcpy(out, s, n);
@@ -97,8 +99,8 @@ static char *default_file(bool *found)
 
 static void read_environment(struct token *t)
 {
-	static const char *const names[] = { "HF_TOKEN",
-					     "HUGGING_FACE_HUB_TOKEN" };
+	static const char *const names[] = {"HF_TOKEN",
+					    "HUGGING_FACE_HUB_TOKEN"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const char *s = env_get(names[i]);
@@ -126,8 +128,9 @@ int token_new(struct token **out, const char *file, struct err *err)
 	}
 	if (wanted && !t->file) {
 		token_free(t);
-		return err_set(err, ENOMEM, "token: the path of its file is "
-					    "too long or memory is short");
+		return err_set(err, ENOMEM,
+			       "token: the path of its file is "
+			       "too long or memory is short");
 	}
 	*out = t;
 	return 0;

@@ -32,10 +32,12 @@ struct client {
 	bool cancelled;
 };
 
-static inline int client_begin(struct http_sink *s, uint64_t from, struct err *err)
+static inline int client_begin(struct http_sink *s, uint64_t from,
+			       struct err *err)
 {
-	struct client *c = (struct client *)(void *)((char *)s -
-			   offsetof(struct client, sink));
+	struct client *c =
+		(struct client *)(void *)((char *)s -
+					  offsetof(struct client, sink));
 
 	if (c->refuse)
 		return err_set(err, -c->refuse, "the sink refuses");
@@ -47,17 +49,19 @@ static inline int client_begin(struct http_sink *s, uint64_t from, struct err *e
 }
 
 static inline int client_write(struct http_sink *s, const void *p, size_t n,
-		      struct err *err)
+			       struct err *err)
 {
-	struct client *c = (struct client *)(void *)((char *)s -
-			   offsetof(struct client, sink));
+	struct client *c =
+		(struct client *)(void *)((char *)s -
+					  offsetof(struct client, sink));
 
 	(void)err;
 	text_add_bytes(&c->body, p, n);
 	return text_failed(&c->body);
 }
 
-static inline void client_init(struct client *c, int64_t stall_ms, int64_t deadline_ms)
+static inline void client_init(struct client *c, int64_t stall_ms,
+			       int64_t deadline_ms)
 {
 	const struct http_options o = {
 		.user_agent = "kernelfs/test",
@@ -79,8 +83,8 @@ static inline void client_done(struct client *c)
 	text_done(&c->body);
 }
 
-static inline int client_get_from(struct client *c, const char *url, uint64_t from,
-		    uint64_t limit)
+static inline int client_get_from(struct client *c, const char *url,
+				  uint64_t from, uint64_t limit)
 {
 	const struct http_request req = {
 		.url = url,

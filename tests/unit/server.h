@@ -28,22 +28,22 @@
 
 enum server_then {
 	SERVER_CLOSE,
-	SERVER_KEEP, /* the next request may come on this connection */
+	SERVER_KEEP,  /* the next request may come on this connection */
 	SERVER_STALL, /* nothing more until the end */
 };
 
 struct server_row {
-	const char *path; /* what the request's path begins with */
+	const char *path;   /* what the request's path begins with */
 	const char *answer; /* head and body, as they go on the wire */
 	enum server_then then;
 	bool always; /* is not used up */
 	size_t more; /* so many bytes 'x' behind it */
-	bool used; /* the server's */
+	bool used;   /* the server's */
 };
 
 struct server_asked {
 	char head[SERVER_HEAD_MAX]; /* request line and header lines */
-	long long ms; /* CLOCK_MONOTONIC */
+	long long ms;		    /* CLOCK_MONOTONIC */
 };
 
 struct server {
@@ -56,8 +56,8 @@ struct server {
 	struct server_row *rows; /* mu */
 	size_t row_count;
 	struct server_asked asked[SERVER_ASKED_MAX]; /* mu */
-	size_t asked_count; /* mu */
-	size_t connections; /* mu */
+	size_t asked_count;			     /* mu */
+	size_t connections;			     /* mu */
 	size_t running; /* mu; threads of connections */
 };
 
@@ -72,8 +72,8 @@ static inline long long server_now_ms(void)
 /* false: the end has come first. */
 static inline bool server_readable(struct server *s, int fd)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
-			       { .fd = s->stop[0], .events = POLLIN } };
+	struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
+			      {.fd = s->stop[0], .events = POLLIN}};
 
 	return poll(p, 2, SERVER_WAIT_MS) > 0 && !p[1].revents;
 }
@@ -208,7 +208,7 @@ static inline void *server_accept(void *arg)
 static inline void server_start(struct server *s, struct server_row *rows,
 				size_t n)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET };
+	struct sockaddr_in at = {.sin_family = AF_INET};
 	socklen_t len = sizeof(at);
 
 	(void)alarm(SERVER_END_S);

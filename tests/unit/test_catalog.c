@@ -31,18 +31,18 @@
 #define HELLO "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
 #define DAY_S (24 * 3600)
 
-static const struct repo_id relu = { .owner = "o", .name = "relu" };
+static const struct repo_id relu = {.owner = "o", .name = "relu"};
 
 /* ---- a source that is told what to say, and counts ---- */
 
-static struct source_ref main_ref = { .name = "main", .commit = C1 };
+static struct source_ref main_ref = {.name = "main", .commit = C1};
 
 struct fake {
 	struct source source; /* first */
-	int result; /* of everything */
+	int result;	      /* of everything */
 	bool trusted;
 	const char *body; /* of every file */
-	bool twice; /* list one path twice */
+	bool twice;	  /* list one path twice */
 	unsigned asked;
 };
 
@@ -169,8 +169,8 @@ static int world_init(void **state)
 	w->fake.source.url = url;
 	w->fake.body = "hello";
 	assert_int_equal(store_new(&w->store, w->folder, NULL), 0);
-	assert_int_equal(catalog_new(&w->catalog, &w->fake.source, w->store,
-				     NULL), 0);
+	assert_int_equal(
+		catalog_new(&w->catalog, &w->fake.source, w->store, NULL), 0);
 	*state = w;
 	return 0;
 }
@@ -199,8 +199,8 @@ static int world_done(void **state)
 static void again(struct world *w)
 {
 	catalog_free(w->catalog);
-	assert_int_equal(catalog_new(&w->catalog, &w->fake.source, w->store,
-				     NULL), 0);
+	assert_int_equal(
+		catalog_new(&w->catalog, &w->fake.source, w->store, NULL), 0);
 	w->fake.asked = 0;
 }
 
@@ -231,7 +231,7 @@ static int cut_note(const char *path)
 
 static int old_note(const char *path)
 {
-	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}};
 
 	t[1].tv_sec = time(NULL) - DAY_S - 60;
 	return utimensat(AT_FDCWD, path, t, 0);
@@ -323,7 +323,8 @@ static void block_notes(struct world *w)
 	(void)close(fd);
 }
 
-static void a_cache_that_takes_nothing_costs_only_the_next_question(void **state)
+static void a_cache_that_takes_nothing_costs_only_the_next_question(
+	void **state)
 {
 	struct world *w = *state;
 	struct source_refs refs;
@@ -337,13 +338,16 @@ static void a_cache_that_takes_nothing_costs_only_the_next_question(void **state
 	assert_int_not_equal(tree_find(t, "deep/file"), TREE_NONE);
 	tree_unref(t);
 	assert_int_equal(catalog_refs(w->catalog, &relu, CATALOG_SOURCE, &refs,
-				      NULL, NULL), 0);
+				      NULL, NULL),
+			 0);
 	source_refs_done(&refs);
 	assert_int_equal(catalog_kernels(w->catalog, "o", CATALOG_SOURCE,
-					 &names, NULL, NULL), 0);
+					 &names, NULL, NULL),
+			 0);
 	source_names_done(&names);
-	assert_int_equal(catalog_trusted(w->catalog, "o", false,
-					 CATALOG_SOURCE, &yes, NULL), 0);
+	assert_int_equal(catalog_trusted(w->catalog, "o", false, CATALOG_SOURCE,
+					 &yes, NULL),
+			 0);
 	assert_true(yes);
 }
 
@@ -356,10 +360,12 @@ static void refs_are_asked_for_and_remembered(void **state)
 	int64_t age = -1;
 
 	assert_int_equal(catalog_refs(w->catalog, &relu, CATALOG_DISK, &refs,
-				      NULL, NULL), -EAGAIN);
+				      NULL, NULL),
+			 -EAGAIN);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(catalog_refs(w->catalog, &relu, CATALOG_SOURCE,
-					      &refs, &age, NULL), 0);
+					      &refs, &age, NULL),
+				 0);
 		assert_int_equal(age, 0);
 		source_refs_done(&refs);
 	}
@@ -367,7 +373,8 @@ static void refs_are_asked_for_and_remembered(void **state)
 	again(w);
 	on_notes(w, old_note);
 	assert_int_equal(catalog_refs(w->catalog, &relu, CATALOG_DISK, &refs,
-				      &age, NULL), 0);
+				      &age, NULL),
+			 0);
 	assert_true(age >= DAY_S);
 	assert_int_equal(refs.branch_count, 1);
 	assert_string_equal(source_refs_branch(&refs, "main")->commit, C1);
@@ -375,7 +382,8 @@ static void refs_are_asked_for_and_remembered(void **state)
 	assert_int_equal(w->fake.asked, 0);
 	on_notes(w, cut_note);
 	assert_int_equal(catalog_refs(w->catalog, &relu, CATALOG_DISK, &refs,
-				      NULL, NULL), -EAGAIN);
+				      NULL, NULL),
+			 -EAGAIN);
 }
 
 static void names_are_asked_for_and_remembered(void **state)
@@ -384,16 +392,20 @@ static void names_are_asked_for_and_remembered(void **state)
 	struct source_names names;
 
 	assert_int_equal(catalog_kernels(w->catalog, "o", CATALOG_DISK, &names,
-					 NULL, NULL), -EAGAIN);
+					 NULL, NULL),
+			 -EAGAIN);
 	assert_int_equal(catalog_kernels(w->catalog, "o", CATALOG_SOURCE,
-					 &names, NULL, NULL), 0);
+					 &names, NULL, NULL),
+			 0);
 	source_names_done(&names);
 	w->fake.result = -ENOSYS;
 	assert_int_equal(catalog_kernels(w->catalog, "o", CATALOG_SOURCE,
-					 &names, NULL, NULL), -ENOSYS);
+					 &names, NULL, NULL),
+			 -ENOSYS);
 	again(w);
 	assert_int_equal(catalog_kernels(w->catalog, "o", CATALOG_DISK, &names,
-					 NULL, NULL), 0);
+					 NULL, NULL),
+			 0);
 	assert_int_equal(names.count, 2);
 	assert_string_equal(names.names[0], "a");
 	assert_string_equal(names.names[1], "b");
@@ -454,10 +466,8 @@ static void a_no_is_not_kept_and_takes_a_yes_back(void **state)
 static int read_file(struct world *w, enum catalog_reach reach,
 		     struct text *out)
 {
-	struct tree_entry e = { .path = "file",
-				.name = "file",
-				.kind = TREE_FILE,
-				.size = 5 };
+	struct tree_entry e = {
+		.path = "file", .name = "file", .kind = TREE_FILE, .size = 5};
 
 	assert_int_equal(digest_parse(&e.digest, HELLO), 0);
 	w->err = (struct err)ERR_INIT;
@@ -524,10 +534,10 @@ static int see(void *arg, const struct repo_id *repo, const char *commit)
 
 static void knows_what_is_cached(void **state)
 {
-	const struct repo_id other = { .owner = "p", .name = "x" };
+	const struct repo_id other = {.owner = "p", .name = "x"};
 	struct world *w = *state;
 	struct tree *t = NULL;
-	struct seen s = { "" };
+	struct seen s = {""};
 
 	assert_int_equal(catalog_cached(w->catalog, NULL, see, &s), 0);
 	assert_string_equal(s.text, "");
@@ -538,7 +548,8 @@ static void knows_what_is_cached(void **state)
 	assert_int_equal(get_tree(w, C2, true, CATALOG_SOURCE, &t), 0);
 	tree_unref(t);
 	assert_int_equal(catalog_tree(w->catalog, &other, C1, "", false,
-				      CATALOG_SOURCE, &t, NULL), 0);
+				      CATALOG_SOURCE, &t, NULL),
+			 0);
 	tree_unref(t);
 	again(w);
 	assert_int_equal(catalog_cached(w->catalog, NULL, see, &s), 0);
@@ -575,7 +586,7 @@ static void *list_one(void *arg)
 static void the_index_loses_nobody(void **state)
 {
 	struct lister all[8];
-	struct seen s = { "" };
+	struct seen s = {""};
 
 	for (size_t i = 0; i < 8; i++) {
 		all[i].w = *state;
@@ -583,8 +594,9 @@ static void the_index_loses_nobody(void **state)
 			       "o");
 		(void)snprintf(all[i].repo.name, sizeof(all[i].repo.name),
 			       "r%zu", i);
-		assert_int_equal(pthread_create(&all[i].thread, NULL, list_one,
-						&all[i]), 0);
+		assert_int_equal(
+			pthread_create(&all[i].thread, NULL, list_one, &all[i]),
+			0);
 	}
 	for (size_t i = 0; i < 8; i++) {
 		assert_int_equal(pthread_join(all[i].thread, NULL), 0);
@@ -608,7 +620,8 @@ int main(void)
 		IN_WORLD(a_damaged_listing_is_made_anew),
 		IN_WORLD(an_absent_folder_is_not_remembered),
 		IN_WORLD(a_path_listed_twice_is_the_sources_fault),
-		IN_WORLD(a_cache_that_takes_nothing_costs_only_the_next_question),
+		IN_WORLD(
+			a_cache_that_takes_nothing_costs_only_the_next_question),
 		IN_WORLD(refs_are_asked_for_and_remembered),
 		IN_WORLD(names_are_asked_for_and_remembered),
 		IN_WORLD(a_yes_is_believed_for_a_day),

@@ -63,11 +63,12 @@ static void waits_for_its_own_time_too(void **state)
 	int64_t now = io_now_ms();
 	struct err err = ERR_INIT;
 
-	assert_int_equal(hosts_wait(h, "a:443", now + 60, now + HOUR_MS, NULL,
-				    NULL), 0);
+	assert_int_equal(
+		hosts_wait(h, "a:443", now + 60, now + HOUR_MS, NULL, NULL), 0);
 	assert_true(io_now_ms() >= now + 60);
-	assert_int_equal(hosts_wait(h, "a:443", now + HOUR_MS, now + 1000,
-				    NULL, &err), -ETIMEDOUT);
+	assert_int_equal(
+		hosts_wait(h, "a:443", now + HOUR_MS, now + 1000, NULL, &err),
+		-ETIMEDOUT);
 	assert_non_null(strstr(err.text, "no time for another try"));
 }
 
@@ -103,8 +104,9 @@ static void stopping_wakes_who_waits(void **state)
 			 -ECANCELED);
 	hosts_pause(h, "a:443", now + HOUR_MS);
 	assert_int_equal(pthread_create(&t, NULL, stop, h), 0);
-	assert_int_equal(hosts_wait(h, "a:443", 0, now + 2 * HOUR_MS, NULL,
-				    NULL), -ECANCELED);
+	assert_int_equal(
+		hosts_wait(h, "a:443", 0, now + 2 * HOUR_MS, NULL, NULL),
+		-ECANCELED);
 	assert_int_equal(pthread_join(t, NULL), 0);
 	assert_true(hosts_stopped(h));
 }

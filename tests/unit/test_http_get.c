@@ -79,9 +79,11 @@ static void redirect(char *answer, size_t room, const char *status,
 static void follows_a_relative_redirect_with_the_token(void **state)
 {
 	struct server_row rows[] = {
-		{ "/kernels/o/r", "HTTP/1.1 307 Moved\r\n"
-		  "Location: /api/resolve-cache/x?y=1\r\n" END, 0, 0, 0, 0 },
-		{ "/api/resolve-cache/x?y=1 ", FOUND, 0, 0, 0, 0 },
+		{"/kernels/o/r",
+		 "HTTP/1.1 307 Moved\r\n"
+		 "Location: /api/resolve-cache/x?y=1\r\n" END,
+		 0, 0, 0, 0},
+		{"/api/resolve-cache/x?y=1 ", FOUND, 0, 0, 0, 0},
 	};
 	struct text report = TEXT_INIT(1000);
 	struct server s;
@@ -94,8 +96,8 @@ static void follows_a_relative_redirect_with_the_token(void **state)
 	assert_string_equal(text_str(&c.body), "ok");
 	assert_true(c.answer.token_sent);
 	for (size_t i = 0; i < 2; i++)
-		assert_true(server_was_asked(&s, i, "Authorization: Bearer "
-					     TOKEN "\r\n"));
+		assert_true(server_was_asked(
+			&s, i, "Authorization: Bearer " TOKEN "\r\n"));
 	http_report(c.http, &report);
 	assert_string_equal(text_str(&report),
 			    "{\"resolve\": 1, \"redirect\": 1, \"bytes\": 2}");
@@ -109,10 +111,10 @@ static void the_token_does_not_leave_and_does_not_come_back(void **state)
 	char out[512];
 	char back[512];
 	struct server_row home_rows[] = {
-		{ "/first", out, 0, 0, 0, 0 },
-		{ "/last", FOUND, 0, 0, 0, 0 },
+		{"/first", out, 0, 0, 0, 0},
+		{"/last", FOUND, 0, 0, 0, 0},
 	};
-	struct server_row cdn_rows[] = { { "/cdn", back, 0, 0, 0, 0 } };
+	struct server_row cdn_rows[] = {{"/cdn", back, 0, 0, 0, 0}};
 	struct text report = TEXT_INIT(1000);
 	struct server home;
 	struct server cdn;
@@ -145,8 +147,8 @@ static void another_name_of_the_same_host_is_another_origin(void **state)
 	char out[512];
 	char there[128];
 	struct server_row rows[] = {
-		{ "/first", out, 0, 0, 0, 0 },
-		{ "/there", FOUND, 0, 0, 0, 0 },
+		{"/first", out, 0, 0, 0, 0},
+		{"/there", FOUND, 0, 0, 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -165,7 +167,7 @@ static void another_name_of_the_same_host_is_another_origin(void **state)
 
 static void sends_no_token_unless_asked(void **state)
 {
-	struct server_row rows[] = { { "/", FOUND, 0, 0, 0, 0 } };
+	struct server_row rows[] = {{"/", FOUND, 0, 0, 0, 0}};
 	struct server s;
 	struct client c;
 
@@ -183,8 +185,8 @@ static void sends_no_token_unless_asked(void **state)
 static void refuses_a_redirect_without_end(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", "HTTP/1.1 302 Moved\r\nLocation: /again\r\n" END, 0,
-		  true, 0, 0 },
+		{"/", "HTTP/1.1 302 Moved\r\nLocation: /again\r\n" END, 0, true,
+		 0, 0},
 	};
 	struct server s;
 	struct client c;
@@ -205,17 +207,17 @@ static void refuses_bad_places(void **state)
 		const char *place;
 		const char *says;
 	} bad[] = {
-		{ "file:///etc/passwd", "not an http or https URL" },
-		{ "ftp://127.0.0.1/x", "not an http or https URL" },
-		{ "http://u:" TOKEN "@127.0.0.1/", "not an http or https URL" },
-		{ "http://[::1", "not an http or https URL" },
-		{ "", "no place" },
+		{"file:///etc/passwd", "not an http or https URL"},
+		{"ftp://127.0.0.1/x", "not an http or https URL"},
+		{"http://u:" TOKEN "@127.0.0.1/", "not an http or https URL"},
+		{"http://[::1", "not an http or https URL"},
+		{"", "no place"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < N(bad); i++) {
 		char answer[512];
-		struct server_row rows[] = { { "/", answer, 0, true, 0, 0 } };
+		struct server_row rows[] = {{"/", answer, 0, true, 0, 0}};
 		struct server s;
 		struct client c;
 
@@ -239,26 +241,26 @@ static void never_goes_from_https_to_http(void **state)
 
 	(void)state;
 	assert_int_equal(http_url_parse(&from, "https://h.example/x", NULL), 0);
-	assert_int_equal(http_url_follow(&to, &from, "http://h.example/x",
-					 &err), -EIO);
+	assert_int_equal(
+		http_url_follow(&to, &from, "http://h.example/x", &err), -EIO);
 	assert_non_null(strstr(err.text, "https://h.example/x: redirected from "
 					 "https to http"));
-	assert_int_equal(http_url_follow(&to, &from, "https://o.example/y",
-					 NULL), 0);
+	assert_int_equal(
+		http_url_follow(&to, &from, "https://o.example/y", NULL), 0);
 	assert_string_equal(to.shown, "https://o.example/y");
 	assert_int_equal(http_url_parse(&from, "http://h.example/x", NULL), 0);
-	assert_int_equal(http_url_follow(&to, &from, "https://h.example/x",
-					 NULL), 0);
+	assert_int_equal(
+		http_url_follow(&to, &from, "https://h.example/x", NULL), 0);
 }
 
 static void an_old_link_to_the_cdn_is_fetched_anew(void **state)
 {
 	char out[512];
-	struct server_row home_rows[] = { { "/", out, 0, true, 0, 0 } };
+	struct server_row home_rows[] = {{"/", out, 0, true, 0, 0}};
 	struct server_row cdn_rows[] = {
-		{ "/", "HTTP/1.1 403 Expired\r\n" END, 0, 0, 0, 0 },
-		{ "/", FOUND, 0, 0, 0, 0 },
-		{ "/", "HTTP/1.1 403 Expired\r\n" END, 0, true, 0, 0 },
+		{"/", "HTTP/1.1 403 Expired\r\n" END, 0, 0, 0, 0},
+		{"/", FOUND, 0, 0, 0, 0},
+		{"/", "HTTP/1.1 403 Expired\r\n" END, 0, true, 0, 0},
 	};
 	struct server home;
 	struct server cdn;
@@ -284,15 +286,15 @@ static const struct {
 	const char *b;
 	bool same;
 } origins[] = {
-	{ "https://h.example", "https://h.example:443/x?y", true },
-	{ "http://h.example/", "http://H.EXAMPLE:80/", true },
-	{ "https://h.example/", "http://h.example/", false },
-	{ "https://h.example/", "https://h.example:444/", false },
-	{ "https://h.example/", "https://h.example.org/", false },
-	{ "https://h.example/", "https://h.example@evil.example/", false },
-	{ "https://h.example/", "//h.example/", false },
-	{ "file:///x", "file:///x", false },
-	{ "", "", false },
+	{"https://h.example", "https://h.example:443/x?y", true},
+	{"http://h.example/", "http://H.EXAMPLE:80/", true},
+	{"https://h.example/", "http://h.example/", false},
+	{"https://h.example/", "https://h.example:444/", false},
+	{"https://h.example/", "https://h.example.org/", false},
+	{"https://h.example/", "https://h.example@evil.example/", false},
+	{"https://h.example/", "//h.example/", false},
+	{"file:///x", "file:///x", false},
+	{"", "", false},
 };
 
 static void knows_one_origin_from_another(void **state)
@@ -325,8 +327,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(follows_a_relative_redirect_with_the_token),
-		cmocka_unit_test(the_token_does_not_leave_and_does_not_come_back),
-		cmocka_unit_test(another_name_of_the_same_host_is_another_origin),
+		cmocka_unit_test(
+			the_token_does_not_leave_and_does_not_come_back),
+		cmocka_unit_test(
+			another_name_of_the_same_host_is_another_origin),
 		cmocka_unit_test(sends_no_token_unless_asked),
 		cmocka_unit_test(refuses_a_redirect_without_end),
 		cmocka_unit_test(refuses_bad_places),

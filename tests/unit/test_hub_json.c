@@ -21,8 +21,7 @@
 
 #define MUST_REFUSE "tests/data/must-refuse/hub"
 #define GIT "0123456789abcdef0123456789abcdef01234567"
-#define LFS \
-	"abababababababababababababababababababababababababababababababab"
+#define LFS "abababababababababababababababababababababababababababababababab"
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 /* A page as the listing of `dir`, to its end. */
@@ -30,7 +29,7 @@ static int list(const char *s, size_t n, const char *dir, bool recursive,
 		struct tree **out, struct err *err)
 {
 	AUTO(auto_free) void *bytes = NULL;
-	struct hub_page page = { .dir = dir, .recursive = recursive };
+	struct hub_page page = {.dir = dir, .recursive = recursive};
 	size_t size = 0;
 	int r;
 
@@ -127,7 +126,8 @@ static void takes_100000_entries(void **state)
 
 	(void)state;
 	for (int i = 0; i < 100000; i++)
-		text_printf(&page, "%c{\"type\":\"file\",\"oid\":\"" GIT
+		text_printf(&page,
+			    "%c{\"type\":\"file\",\"oid\":\"" GIT
 			    "\",\"size\":1,\"path\":\"build/%d\"}",
 			    i ? ',' : '[', i);
 	text_add_char(&page, ']');
@@ -166,8 +166,14 @@ static void reads_branches_and_tags(void **state)
 }
 
 static const char *const bad_refs[] = {
-	"[]", "{}", "{\"branches\":{}}", "{\"branches\":[],\"tags\":3}",
-	"{\"branches\":null}", "", "null", "{\"branches\":[",
+	"[]",
+	"{}",
+	"{\"branches\":{}}",
+	"{\"branches\":[],\"tags\":3}",
+	"{\"branches\":null}",
+	"",
+	"null",
+	"{\"branches\":[",
 };
 
 static void refuses_bad_refs(void **state)
@@ -179,7 +185,8 @@ static void refuses_bad_refs(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(bad_refs); i++)
 		assert_int_equal(hub_json_refs(bad_refs[i], strlen(bad_refs[i]),
-					       &refs, NULL), -EIO);
+					       &refs, NULL),
+				 -EIO);
 	text_add(&many, "{\"branches\":[");
 	for (unsigned i = 0; i < SOURCE_REFS_MAX; i++)
 		text_add(&many, "{},");
@@ -193,15 +200,15 @@ static const struct {
 	int result;
 	bool trusted;
 } overviews[] = {
-	{ "{\"trustedKernelPublisher\":true}", 0, true },
-	{ "{\"trustedKernelPublisher\":false}", 0, false },
-	{ "{\"name\":\"x\"}", 0, false },
-	{ "{\"trustedKernelPublisher\":\"true\"}", 0, false },
-	{ "{\"trustedKernelPublisher\":1}", 0, false },
-	{ "{\"x\":{\"trustedKernelPublisher\":true}}", 0, false },
-	{ "[true]", -EIO, false },
-	{ "true", -EIO, false },
-	{ "", -EIO, false },
+	{"{\"trustedKernelPublisher\":true}", 0, true},
+	{"{\"trustedKernelPublisher\":false}", 0, false},
+	{"{\"name\":\"x\"}", 0, false},
+	{"{\"trustedKernelPublisher\":\"true\"}", 0, false},
+	{"{\"trustedKernelPublisher\":1}", 0, false},
+	{"{\"x\":{\"trustedKernelPublisher\":true}}", 0, false},
+	{"[true]", -EIO, false},
+	{"true", -EIO, false},
+	{"", -EIO, false},
 };
 
 static void believes_only_a_true_flag(void **state)
@@ -229,11 +236,12 @@ static void names_the_kernels_of_the_owner_only(void **state)
 	size_t count = 0;
 
 	(void)state;
-	assert_int_equal(hub_json_kernels(page, strlen(page), "o", &names,
-					  &count, NULL), 0);
+	assert_int_equal(
+		hub_json_kernels(page, strlen(page), "o", &names, &count, NULL),
+		0);
 	assert_int_equal(count, 8);
-	assert_int_equal(source_names_from(&out, text_str(&names), names.len,
-					   NULL), 0);
+	assert_int_equal(
+		source_names_from(&out, text_str(&names), names.len, NULL), 0);
 	assert_int_equal(out.count, 2);
 	assert_string_equal(out.names[0], "flash-attn");
 	assert_string_equal(out.names[1], "relu");

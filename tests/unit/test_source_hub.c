@@ -19,13 +19,15 @@
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 #define LAST "Connection: close\r\n\r\n"
 #define OK "HTTP/1.1 200 OK\r\n" LAST
-#define PAGE(rest) "HTTP/1.1 200 OK\r\nConnection: close\r\nLink: <" rest \
+#define PAGE(rest)                                                             \
+	"HTTP/1.1 200 OK\r\nConnection: close\r\nLink: <" rest                 \
 	">; rel=\"next\"\r\n\r\n"
-#define FILE_ENTRY(path) "{\"type\":\"file\",\"oid\":\"" COMMIT \
+#define FILE_ENTRY(path)                                                       \
+	"{\"type\":\"file\",\"oid\":\"" COMMIT                                 \
 	"\",\"size\":3,\"path\":\"" path "\"}"
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static const struct repo_id repo = { .owner = "o", .name = "r" };
+static const struct repo_id repo = {.owner = "o", .name = "r"};
 
 /* A source at a server that plays a script. */
 struct world {
@@ -48,7 +50,8 @@ static void world_init(struct world *w, struct server_row *rows, size_t n)
 	server_start(&w->server, rows, n);
 	assert_int_equal(http_new(&w->http, &o, NULL), 0);
 	assert_int_equal(source_new(&w->source, server_url(&w->server, "//"),
-				    w->http, NULL), 0);
+				    w->http, NULL),
+			 0);
 }
 
 static void world_done(struct world *w)
@@ -90,27 +93,28 @@ static const struct {
 	int result;
 	const char *says;
 } meanings[] = {
-	{ "404 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
-	  "'o/r': not found at http://127.0.0.1" },
-	{ "404 No\r\nX-Error-Code: RevisionNotFound\r\n", true, -ENOENT,
-	  "no such revision" },
-	{ "404 No\r\nX-Error-Code: EntryNotFound\r\n", true, -ENOENT,
-	  "no such file or folder" },
-	{ "404 No\r\n", true, -ENOENT, "not found" },
-	{ "401 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
-	  "or private: no token was sent (set HF_TOKEN or token_file)" },
-	{ "401 No\r\nX-Error-Message: Invalid credentials\r\n", true, -EACCES,
-	  "refused the token: Invalid credentials" },
-	{ "403 No\r\nX-Error-Code: GatedRepo\r\n", true, -EACCES,
-	  "access is gated: accept its terms" },
-	{ "403 No\r\nX-Error-Message: Go away\r\n", true, -EACCES,
-	  "refused access with this token: Go away" },
-	{ "403 No\r\n", false, -EACCES, "refused access without a token" },
-	{ "400 No\r\n", true, -EIO, "answered 400" },
-	{ "200 OK\r\nContent-Type: text/html\r\n", true, -EIO,
-	  "answered with a web page, is there a login or proxy" },
-	{ "200 OK\r\n", true, -EIO, "refs of 'o/r': the answer is no good "
-				    "JSON" },
+	{"404 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
+	 "'o/r': not found at http://127.0.0.1"},
+	{"404 No\r\nX-Error-Code: RevisionNotFound\r\n", true, -ENOENT,
+	 "no such revision"},
+	{"404 No\r\nX-Error-Code: EntryNotFound\r\n", true, -ENOENT,
+	 "no such file or folder"},
+	{"404 No\r\n", true, -ENOENT, "not found"},
+	{"401 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
+	 "or private: no token was sent (set HF_TOKEN or token_file)"},
+	{"401 No\r\nX-Error-Message: Invalid credentials\r\n", true, -EACCES,
+	 "refused the token: Invalid credentials"},
+	{"403 No\r\nX-Error-Code: GatedRepo\r\n", true, -EACCES,
+	 "access is gated: accept its terms"},
+	{"403 No\r\nX-Error-Message: Go away\r\n", true, -EACCES,
+	 "refused access with this token: Go away"},
+	{"403 No\r\n", false, -EACCES, "refused access without a token"},
+	{"400 No\r\n", true, -EIO, "answered 400"},
+	{"200 OK\r\nContent-Type: text/html\r\n", true, -EIO,
+	 "answered with a web page, is there a login or proxy"},
+	{"200 OK\r\n", true, -EIO,
+	 "refs of 'o/r': the answer is no good "
+	 "JSON"},
 };
 
 static void says_what_an_answer_means(void **state)
@@ -118,13 +122,15 @@ static void says_what_an_answer_means(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(meanings); i++) {
 		char answer[512];
-		struct server_row rows[] = { { "/", answer, 0, true, 0, 0 } };
+		struct server_row rows[] = {{"/", answer, 0, true, 0, 0}};
 		struct source_refs refs;
 		struct world w;
 		int r;
 
-		(void)snprintf(answer, sizeof(answer), "HTTP/1.1 %sContent-"
-			       "Length: 3\r\n" LAST "<a>", meanings[i].answer);
+		(void)snprintf(answer, sizeof(answer),
+			       "HTTP/1.1 %sContent-"
+			       "Length: 3\r\n" LAST "<a>",
+			       meanings[i].answer);
 		if (meanings[i].token)
 			(void)setenv("HF_TOKEN", "hf_x", 1);
 		world_init(&w, rows, N(rows));
@@ -147,15 +153,15 @@ static const struct {
 	int result;
 	bool trusted;
 } trusts[] = {
-	{ "200 OK\r\n" LAST "{\"trustedKernelPublisher\":true}", 0, 0, true },
-	{ "200 OK\r\n" LAST "{\"trustedKernelPublisher\":false}", 0, 0, false },
-	{ "404 No\r\n" LAST, false, 0, false },
-	{ "401 No\r\n" LAST, false, 0, false },
-	{ "401 No\r\n" LAST, true, -EACCES, false },
-	{ "403 No\r\n" LAST, true, -EACCES, false },
-	{ "418 No\r\n" LAST, true, -EIO, false },
-	{ "200 OK\r\nContent-Type: text/html\r\n" LAST, true, -EIO, false },
-	{ "200 OK\r\n" LAST "[]", true, -EIO, false },
+	{"200 OK\r\n" LAST "{\"trustedKernelPublisher\":true}", 0, 0, true},
+	{"200 OK\r\n" LAST "{\"trustedKernelPublisher\":false}", 0, 0, false},
+	{"404 No\r\n" LAST, false, 0, false},
+	{"401 No\r\n" LAST, false, 0, false},
+	{"401 No\r\n" LAST, true, -EACCES, false},
+	{"403 No\r\n" LAST, true, -EACCES, false},
+	{"418 No\r\n" LAST, true, -EIO, false},
+	{"200 OK\r\nContent-Type: text/html\r\n" LAST, true, -EIO, false},
+	{"200 OK\r\n" LAST "[]", true, -EIO, false},
 };
 
 static void trusts_only_whom_the_hub_marks(void **state)
@@ -163,7 +169,7 @@ static void trusts_only_whom_the_hub_marks(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(trusts); i++) {
 		char answer[512];
-		struct server_row rows[] = { { "/", answer, 0, true, 0, 0 } };
+		struct server_row rows[] = {{"/", answer, 0, true, 0, 0}};
 		struct world w;
 		bool yes = false;
 
@@ -173,9 +179,9 @@ static void trusts_only_whom_the_hub_marks(void **state)
 			(void)setenv("HF_TOKEN", "hf_x", 1);
 		world_init(&w, rows, N(rows));
 		(void)unsetenv("HF_TOKEN");
-		assert_int_equal(w.source->ops->trusted(w.source, "o-x", &yes,
-							&w.err),
-				 trusts[i].result);
+		assert_int_equal(
+			w.source->ops->trusted(w.source, "o-x", &yes, &w.err),
+			trusts[i].result);
 		assert_int_equal(yes, trusts[i].trusted);
 		assert_true(server_was_asked(
 			&w.server, 0,
@@ -189,12 +195,12 @@ static void trusts_only_whom_the_hub_marks(void **state)
 static void joins_the_pages_of_a_listing(void **state)
 {
 	struct server_row rows[] = {
-		{ "/api/kernels/o/r/tree/" COMMIT "/build%2Fa%20b"
-		  "?recursive=true&expand=false ",
-		  PAGE("/page2?cursor=c%3D")
-		  "[" FILE_ENTRY("build/a b/x") "]", 0, 0, 0, 0 },
-		{ "/page2?cursor=c%3D ", OK "[" FILE_ENTRY("build/a b/y/z") "]",
-		  0, 0, 0, 0 },
+		{"/api/kernels/o/r/tree/" COMMIT "/build%2Fa%20b"
+		 "?recursive=true&expand=false ",
+		 PAGE("/page2?cursor=c%3D") "[" FILE_ENTRY("build/a b/x") "]",
+		 0, 0, 0, 0},
+		{"/page2?cursor=c%3D ", OK "[" FILE_ENTRY("build/a b/y/z") "]",
+		 0, 0, 0, 0},
 	};
 	struct tree *t = NULL;
 	struct world w;
@@ -211,9 +217,9 @@ static void joins_the_pages_of_a_listing(void **state)
 static void lists_the_root(void **state)
 {
 	struct server_row rows[] = {
-		{ "/api/kernels/o/r/tree/" COMMIT
-		  "?recursive=false&expand=false ",
-		  OK "[" FILE_ENTRY("README.md") "]", 0, 0, 0, 0 },
+		{"/api/kernels/o/r/tree/" COMMIT
+		 "?recursive=false&expand=false ",
+		 OK "[" FILE_ENTRY("README.md") "]", 0, 0, 0, 0},
 	};
 	struct tree *t = NULL;
 	struct world w;
@@ -228,7 +234,7 @@ static void lists_the_root(void **state)
 
 static void an_empty_folder_is_absent(void **state)
 {
-	struct server_row rows[] = { { "/", OK "[]", 0, true, 0, 0 } };
+	struct server_row rows[] = {{"/", OK "[]", 0, true, 0, 0}};
 	struct tree *t = NULL;
 	struct world w;
 
@@ -245,18 +251,17 @@ static const struct {
 	const char *answer;
 	const char *says;
 } pagings[] = {
-	{ PAGE("http://evil.example/x") "[" FILE_ENTRY("build/a") "]",
-	  "next page is at another host" },
-	{ PAGE("https://127.0.0.1/x") "[" FILE_ENTRY("build/a") "]",
-	  "next page is at another host" },
-	{ PAGE("file:///etc/passwd") "[" FILE_ENTRY("build/a") "]",
-	  "next page is at another host" },
-	{ PAGE("?recursive=false&expand=false") "[" FILE_ENTRY("build/a") "]",
-	  "names itself as the next" },
-	{ PAGE("/more") "[]", "listing without end: 0 entries on 1 pages" },
-	{ OK "[" FILE_ENTRY("other/a") "]", "'other/a' is not below 'build'" },
-	{ OK "[" FILE_ENTRY("build/a") "," FILE_ENTRY("build/a") "]",
-	  "a" },
+	{PAGE("http://evil.example/x") "[" FILE_ENTRY("build/a") "]",
+	 "next page is at another host"},
+	{PAGE("https://127.0.0.1/x") "[" FILE_ENTRY("build/a") "]",
+	 "next page is at another host"},
+	{PAGE("file:///etc/passwd") "[" FILE_ENTRY("build/a") "]",
+	 "next page is at another host"},
+	{PAGE("?recursive=false&expand=false") "[" FILE_ENTRY("build/a") "]",
+	 "names itself as the next"},
+	{PAGE("/more") "[]", "listing without end: 0 entries on 1 pages"},
+	{OK "[" FILE_ENTRY("other/a") "]", "'other/a' is not below 'build'"},
+	{OK "[" FILE_ENTRY("build/a") "," FILE_ENTRY("build/a") "]", "a"},
 };
 
 static void refuses_a_listing_that_leads_astray(void **state)
@@ -264,7 +269,7 @@ static void refuses_a_listing_that_leads_astray(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(pagings); i++) {
 		struct server_row rows[] = {
-			{ "/", pagings[i].answer, 0, true, 0, 0 },
+			{"/", pagings[i].answer, 0, true, 0, 0},
 		};
 		struct tree *t = NULL;
 		struct world w;
@@ -284,12 +289,12 @@ static void refuses_a_listing_that_leads_astray(void **state)
 static void pages_in_a_circle_end(void **state)
 {
 	struct server_row rows[] = {
-		{ "/one", PAGE("/two") "[" FILE_ENTRY("build/b") "]", 0, true,
-		  0, 0 },
-		{ "/two", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true,
-		  0, 0 },
-		{ "/", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true, 0,
-		  0 },
+		{"/one", PAGE("/two") "[" FILE_ENTRY("build/b") "]", 0, true, 0,
+		 0},
+		{"/two", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true, 0,
+		 0},
+		{"/", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true, 0,
+		 0},
 	};
 	struct tree *t = NULL;
 	struct world w;
@@ -306,11 +311,13 @@ static void pages_in_a_circle_end(void **state)
 static void lists_the_kernels_of_an_owner(void **state)
 {
 	struct server_row rows[] = {
-		{ "/api/kernels?author=o&limit=1000 ",
-		  PAGE("/api/kernels?author=o&cursor=2")
-		  "[{\"id\":\"o/b\"},{\"id\":\"x/y\"}]", 0, 0, 0, 0 },
-		{ "/api/kernels?author=o&cursor=2 ", OK "[{\"id\":\"o/a\"}]", 0,
-		  0, 0, 0 },
+		{"/api/kernels?author=o&limit=1000 ",
+		 PAGE("/api/kernels?author=o&cursor=2") "[{\"id\":\"o/"
+							"b\"},{\"id\":\"x/"
+							"y\"}]",
+		 0, 0, 0, 0},
+		{"/api/kernels?author=o&cursor=2 ", OK "[{\"id\":\"o/a\"}]", 0,
+		 0, 0, 0},
 	};
 	struct source_names names;
 	struct world w;
@@ -329,9 +336,9 @@ static void lists_the_kernels_of_an_owner(void **state)
 static void a_hub_may_be_unable_to_list(void **state)
 {
 	struct server_row rows[] = {
-		{ "/", "HTTP/1.1 400 Bad\r\n" LAST, 0, 0, 0, 0 },
-		{ "/", "HTTP/1.1 404 No\r\n" LAST, 0, 0, 0, 0 },
-		{ "/", "HTTP/1.1 403 No\r\n" LAST, 0, 0, 0, 0 },
+		{"/", "HTTP/1.1 400 Bad\r\n" LAST, 0, 0, 0, 0},
+		{"/", "HTTP/1.1 404 No\r\n" LAST, 0, 0, 0, 0},
+		{"/", "HTTP/1.1 403 No\r\n" LAST, 0, 0, 0, 0},
 	};
 	struct source_names names;
 	struct world w;
@@ -339,8 +346,9 @@ static void a_hub_may_be_unable_to_list(void **state)
 	(void)state;
 	world_init(&w, rows, N(rows));
 	for (int i = 0; i < 2; i++)
-		assert_int_equal(w.source->ops->kernels(w.source, "o", &names,
-							&w.err), -ENOSYS);
+		assert_int_equal(
+			w.source->ops->kernels(w.source, "o", &names, &w.err),
+			-ENOSYS);
 	assert_says(&w, "cannot list the kernels of 'o'");
 	assert_int_equal(w.source->ops->kernels(w.source, "o", &names, NULL),
 			 -EACCES);
@@ -382,18 +390,19 @@ static const struct {
 	int result;
 	const char *says;
 } files[] = {
-	{ "build/a+b c/x.py", OK "hello", 0, 0, "" },
-	{ "x.html", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST
-	  "hello", 0, 0, "" },
-	{ "x.py", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST
-	  "hello", 0, -EIO, "web page" },
-	{ "x.py", OK "hello!", 0, -EBADMSG, "more than the 5 bytes" },
-	{ "x.py", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n" LAST "hello!", 0,
-	  -EBADMSG, "more than the 5 bytes" },
-	{ "x.py", OK "hell", 0, -EIO, "sends 4 bytes and lists 5" },
-	{ "x.py", OK "hello", -EACCES, -EACCES, "the cache refuses" },
-	{ "x.py", "HTTP/1.1 404 No\r\n" LAST, 0, -ENOENT,
-	  "'o/r@" COMMIT "/x.py': not found" },
+	{"build/a+b c/x.py", OK "hello", 0, 0, ""},
+	{"x.html",
+	 "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello", 0, 0,
+	 ""},
+	{"x.py", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello",
+	 0, -EIO, "web page"},
+	{"x.py", OK "hello!", 0, -EBADMSG, "more than the 5 bytes"},
+	{"x.py", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n" LAST "hello!", 0,
+	 -EBADMSG, "more than the 5 bytes"},
+	{"x.py", OK "hell", 0, -EIO, "sends 4 bytes and lists 5"},
+	{"x.py", OK "hello", -EACCES, -EACCES, "the cache refuses"},
+	{"x.py", "HTTP/1.1 404 No\r\n" LAST, 0, -ENOENT,
+	 "'o/r@" COMMIT "/x.py': not found"},
 };
 
 static void takes_a_file_of_the_size_that_is_listed(void **state)
@@ -401,16 +410,15 @@ static void takes_a_file_of_the_size_that_is_listed(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(files); i++) {
 		struct server_row rows[] = {
-			{ "/kernels/o/r/resolve/" COMMIT "/", files[i].answer,
-			  0, true, 0, 0 },
+			{"/kernels/o/r/resolve/" COMMIT "/", files[i].answer, 0,
+			 true, 0, 0},
 		};
-		const struct source_file f = { .repo = &repo,
-					       .commit = COMMIT,
-					       .path = files[i].path,
-					       .size = 5 };
+		const struct source_file f = {.repo = &repo,
+					      .commit = COMMIT,
+					      .path = files[i].path,
+					      .size = 5};
 		struct keeper k = {
-			.sink = { .begin = keeper_begin,
-				  .write = keeper_write },
+			.sink = {.begin = keeper_begin, .write = keeper_write},
 			.got = TEXT_INIT(100),
 			.refuse = files[i].refuse,
 		};
@@ -437,10 +445,16 @@ static void takes_a_file_of_the_size_that_is_listed(void **state)
 static void refuses_urls_that_are_no_endpoint(void **state)
 {
 	static const char *const bad[] = {
-		"", "huggingface.co", "ftp://h.example", "https://",
-		"https://user:secret@h.example", "https://h.example/?x=secret",
-		"https://h.example/#secret", "git+https://h.example",
-		"http://h.example:99999", "https://h.ex ample",
+		"",
+		"huggingface.co",
+		"ftp://h.example",
+		"https://",
+		"https://user:secret@h.example",
+		"https://h.example/?x=secret",
+		"https://h.example/#secret",
+		"git+https://h.example",
+		"http://h.example:99999",
+		"https://h.ex ample",
 	};
 	struct source *s = NULL;
 	struct err err;

@@ -57,8 +57,9 @@ static struct token *make(const char *file)
 static int clean(void **state)
 {
 	static const char *const names[] = {
-		"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH",
-		"HF_HOME", "XDG_CACHE_HOME", "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+		"HF_TOKEN",	  "HUGGING_FACE_HUB_TOKEN",
+		"HF_TOKEN_PATH",  "HF_HOME",
+		"XDG_CACHE_HOME", "HF_HUB_DISABLE_IMPLICIT_TOKEN",
 	};
 
 	(void)state;
@@ -181,7 +182,8 @@ static void reads_the_file_again_when_it_changed(void **state)
 static void refuses_what_cannot_stand_in_a_header(void **state)
 {
 	static const char *const bad[] = {
-		"a\nX-Evil: 1", "a\rb", "a b", "a\x01", "t\xc3\xb6ken", "", " \n",
+		"a\nX-Evil: 1", "a\rb", "a b", "a\x01",
+		"t\xc3\xb6ken", "",	" \n",
 	};
 	char longest[TOKEN_MAX + 2];
 	struct token *t = make(path);
