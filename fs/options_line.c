@@ -115,13 +115,18 @@ static int add_fuse(struct options *o, const char *part, const char *word,
 static int unknown_long(const char *name, struct err *err)
 {
 	const char *names[FLAGS + 8 * sizeof(unsigned)];
+	char plain[OPTION_NAME_MAX + 1], with_value[OPTION_NAME_MAX + 2];
 	const struct option *row;
 	const char *near;
 	size_t n = 0;
 
-	if (fuse_find(name) || is_foreign(name))
+	(void)text_copy(plain, sizeof(plain), name);
+	for (char *p = plain; *p; p++)
+		*p = *p == '-' ? '_' : *p;
+	(void)snprintf(with_value, sizeof(with_value), "%s=", plain);
+	if (fuse_find(plain) || fuse_find(with_value) || is_foreign(plain))
 		return err_set(err, EINVAL, "--%.64s is an option of the "
-			       "mount: write -o %.64s", name, name);
+			       "mount: write -o %.64s", name, plain);
 	for (size_t i = 0; (row = option_at(i)); i++)
 		names[n++] = row->name;
 	for (size_t i = 0; i < FLAGS; i++)
@@ -130,8 +135,11 @@ static int unknown_long(const char *name, struct err *err)
 	if (!near)
 		return err_set(err, EINVAL, "unknown option '--%.64s'; "
 			       "`kernelfs help` lists them", name);
+	(void)text_copy(plain, sizeof(plain), near);
+	for (char *p = plain; *p; p++)
+		*p = *p == '_' ? '-' : *p;
 	return err_set(err, EINVAL, "unknown option '--%.64s'; did you mean "
-		       "'--%s'?", name, near);
+		       "'--%s'?", name, plain);
 }
 
 static int unknown_part(const char *name, struct err *err)
@@ -236,10 +244,9 @@ static int read_long(struct line *l, const char *arg)
 	if (!row) {
 		char name[OPTION_NAME_MAX + 1];
 
-		(void)snprintf(name, sizeof(name), "%.*s",
-			       n < OPTION_NAME_MAX ? (int)n :
-						     (int)OPTION_NAME_MAX,
-			       arg);
+		n = n < OPTION_NAME_MAX ? n : OPTION_NAME_MAX;
+		memcpy(name, arg, n);
+		name[n] = '\0';
 		return unknown_long(name, l->err);
 	}
 	(void)snprintf(where, sizeof(where), "--%.*s", (int)n, arg);

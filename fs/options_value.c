@@ -243,7 +243,7 @@ const char *options_nearest(const char *word, const char *const *words,
 			    size_t count)
 {
 	char plain[WORD_MAX + 1];
-	size_t n = strlen(word), limit = (n + 1) / 2;
+	size_t n = strlen(word), limit = n / 3 + 2; /* one too far */
 	const char *best = NULL;
 
 	if (n == 0 || n > WORD_MAX)
@@ -258,7 +258,7 @@ const char *options_nearest(const char *word, const char *const *words,
 		/* The beginning of a word is nearly the word. */
 		d = n > 2 && !strncmp(words[i], plain, n) ?
 			    0 : distance(plain, n, words[i], len);
-		if (d > limit || (best && d == limit))
+		if (d >= limit)
 			continue;
 		limit = d;
 		best = words[i];
