@@ -31,6 +31,9 @@
 #define STATUS_MAX (16u << 20)
 #define VALUE_MAX 65536
 #define PATH_ROOM (2 * PATH_MAX)
+#define SPECS ".env/"
+/* The mount may have to ask its source. */
+#define WAIT_MS 60000
 
 struct why {
 	const struct where *w;
@@ -43,6 +46,16 @@ static const char *const attributes[] = { "repo",    "revision", "commit",
 					  "hash",    "source" };
 
 #define ATTRIBUTES (sizeof(attributes) / sizeof(*attributes))
+
+/* Length of ".env/<spec>/" in front of the path in the mount, or 0. */
+static int spec_length(const struct why *y)
+{
+	const char *rest = y->w->rest;
+
+	if (!text_starts(rest, SPECS) || !strchr(rest + strlen(SPECS), '/'))
+		return 0;
+	return (int)(strlen(SPECS) + 1 + strcspn(rest + strlen(SPECS), "/"));
+}
 
 /* 1: there is one, now in `value`; 0: none; -errno. */
 static int attribute(const char *path, const char *name,
@@ -66,8 +79,12 @@ static int add_attributes(const struct why *y, const char *path)
 	if (!value)
 		return -ENOMEM;
 	for (size_t i = 0; i < ATTRIBUTES; i++) {
-		int r = attribute(path, attributes[i], value);
+		int r;
 
+		/* It is for the environment of the root. */
+		if (spec_length(y) && !strcmp(attributes[i], "reason"))
+			continue;
+		r = attribute(path, attributes[i], value);
 		if (r < 0)
 			return r;
 		if (r == 0)
@@ -83,13 +100,16 @@ static int add_attributes(const struct why *y, const char *path)
 	return 0;
 }
 
-/* How the builds of this commit were judged; `dir` ends in owner/repo@rev. */
-static int add_decision(const struct why *y, const char *dir)
+/* How the builds of this commit were judged, for the spec that was asked
+ * for; `commit` is "/owner/repo@rev". */
+static int add_decision(const struct why *y, const char *mount,
+			const char *commit)
 {
-	char path[PATH_ROOM + 32];
+	char path[2 * PATH_ROOM];
 
 	text_add(y->out, y->json ? ", \"decision\": " : "\n");
-	(void)snprintf(path, sizeof(path), "%s/.kernelfs/decision%s", dir,
+	(void)snprintf(path, sizeof(path), "%s/%.*s%s/.kernelfs/decision%s",
+		       mount, spec_length(y), y->w->rest, commit + 1,
 		       y->json ? ".json" : "");
 	return io_read_file(AT_FDCWD, path, y->out);
 }
@@ -132,11 +152,14 @@ static void begin(const struct why *y, const char *real)
 static int explain_commit(const struct why *y, const char *path)
 {
 	AUTO(auto_free) char *real = realpath(path, NULL);
-	AUTO(auto_free) char *mount = realpath(y->w->mount, NULL);
+	AUTO(auto_free) char *mount = NULL;
 	AUTO(auto_free) char *commit = NULL;
 	int r;
 
-	if (!real || !mount)
+	if (!real)
+		return -errno;
+	mount = realpath(y->w->mount, NULL);
+	if (!mount)
 		return -errno;
 	commit = strdup(real);
 	if (!commit)
@@ -146,7 +169,7 @@ static int explain_commit(const struct why *y, const char *path)
 	begin(y, real);
 	r = add_attributes(y, real);
 	if (r == 0)
-		r = add_decision(y, commit);
+		r = add_decision(y, mount, commit + strlen(mount));
 	text_add(y->out, y->json ? "}\n" : "");
 	return r;
 }
@@ -218,14 +241,13 @@ static int explain_import(const struct why *y)
 /* rest is ".env/<spec>/<package>…", and that leads nowhere. */
 static int explain_spec(const struct why *y)
 {
-	const char *spec = y->w->rest + strlen(".env/");
-	const char *package = strchr(spec, '/');
+	const char *package = y->w->rest + spec_length(y);
 	char path[PATH_ROOM + PATH_MAX];
 	int n;
 
-	if (!package)
+	if (!spec_length(y) || !*package)
 		return -ENOTDIR;
-	n = (int)(package - y->w->rest) + 1 + (int)strcspn(package + 1, "/");
+	n = spec_length(y) + (int)strcspn(package, "/");
 	(void)snprintf(path, sizeof(path), "%s/%.*s%s", y->w->mount, n,
 		       y->w->rest,
 		       text_ends(package, ".why") ? "" : ".why");
@@ -235,7 +257,7 @@ static int explain_spec(const struct why *y)
 static int explain(void *arg, struct text *out)
 {
 	struct why *y = arg;
-	int r;
+	int r, other;
 
 	y->out = out;
 	if (!*y->w->rest)
@@ -243,11 +265,35 @@ static int explain(void *arg, struct text *out)
 	r = explain_commit(y, y->w->path);
 	if (r == 0 || out->len || r == -ENOMEM)
 		return r;
-	if (text_starts(y->w->rest, ".env/"))
-		return explain_spec(y);
-	if (*y->w->rest == '.' || (r != -ENOTDIR && strchr(y->w->rest, '/')))
+	if (text_starts(y->w->rest, SPECS))
+		other = explain_spec(y);
+	else if (*y->w->rest == '.' ||
+		 (r != -ENOTDIR && strchr(y->w->rest, '/')))
 		return r;
-	return explain_import(y);
+	else
+		other = explain_import(y);
+	/* Nothing there either: then it is what was said first. */
+	return other == -ENOENT ? r : other;
+}
+
+static int refusal(int r, const struct where *w, struct err *err)
+{
+	switch (-r) {
+	case ENOTDIR:
+		return err_set(err, ENOTDIR, "'%s' is no import name and in "
+			       "no commit; `kernelfs status '%s'` shows the "
+			       "mount", w->path, w->mount);
+	case ETIMEDOUT:
+		return err_set(err, ETIMEDOUT, "'%s': no answer within %d s; "
+			       "`kernelfs status '%s'` shows whether the "
+			       "source answers", w->path, WAIT_MS / 1000,
+			       w->mount);
+	case ENOTCONN:
+	case ECONNABORTED:
+		return guard_explain(r, w->mount, err);
+	default:
+		return err_errno(err, -r, "'%s'", w->path);
+	}
 }
 
 int verb_why(const struct cli *c)
@@ -259,15 +305,9 @@ int verb_why(const struct cli *c)
 	int r = where_find(&w, c->words[0], &err);
 
 	if (r == 0) {
-		r = guard_run(explain, &y, &out, GUARD_MS);
-		if (r == -ENOTDIR)
-			r = err_set(&err, ENOTDIR, "'%s' is no import name "
-				    "and in no commit; `kernelfs status '%s'` "
-				    "shows the mount", w.path, w.mount);
-		else if (r == -ENOENT || r == -EACCES)
-			r = err_errno(&err, -r, "'%s'", w.path);
-		else if (r < 0)
-			r = guard_explain(r, w.mount, &err);
+		r = guard_run(explain, &y, &out, WAIT_MS);
+		if (r < 0)
+			r = refusal(r, &w, &err);
 	}
 	where_done(&w);
 	return r < 0 ? cli_fail(r, &err) : cli_put(&out);
