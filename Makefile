@@ -25,7 +25,7 @@ $(error missing development packages: $(missing); run tests/setup build)
 endif
 endif
 pkg_cflags = $(shell pkg-config --cflags $(PACKAGES) | sed 's/-I/-isystem /g')
-pkg_libs = $(shell pkg-config --libs $(PACKAGES))
+pkg_libs = $(shell pkg-config --libs $(PACKAGES)) -lm
 
 # ---- rooms: a file in a room is in the program ---------------------------
 

@@ -57,7 +57,9 @@ static int env_from_python(struct env *out, const struct options *o,
 	struct err why = ERR_INIT;
 	int r = python_find(prefix, o->python, &why);
 
-	if (r < 0 && o->python) {
+	/* None at all is a machine without Python; one that is there and
+	 * cannot be followed must not silently become that. */
+	if (r < 0 && (o->python || r != -ENOENT)) {
 		if (err)
 			*err = why;
 		return r;
