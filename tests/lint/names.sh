@@ -15,9 +15,9 @@ also() {
 	kernels/tree | kernels/tree_builder) echo "tree_" ;;
 	kernels/digest) echo "hasher_" ;;
 	kernels/ingest) echo "store_ingest ingest_" ;;
-	kernels/base/text) echo "cursor_ auto_text" ;;
-	kernels/base/json) echo "auto_json" ;;
+	kernels/base/text) echo "cursor_" ;;
 	resolver/choose) echo "decisions_ choose" ;;
+	fs/options | fs/options_*) echo "option_" ;;
 	fs/cli/main) echo "main" ;;
 	esac
 }
@@ -29,7 +29,7 @@ for o in $(find "$out/kernels" "$out/resolver" "$out/fs" -name '*.o'); do
 	stem=${base%%_*}
 	for s in $(nm -g --defined-only "$o" | awk '$2 != "U" {print $3}'); do
 		ok=0
-		for prefix in "$base" "$stem" $(also "$module"); do
+		for prefix in "$base" "auto_$base" "$stem" $(also "$module"); do
 			case $s in "$prefix" | "${prefix%_}"_*) ok=1 ;; esac
 		done
 		[ $ok = 1 ] || { echo "names: $module exports $s"; bad=1; }
