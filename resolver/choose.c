@@ -139,22 +139,23 @@ static bool accept_noarch(const struct variant *v, const struct env *e,
 /* ---- prefer ---- */
 
 /*
- * Smaller is better, field by field. Up to `backend` it is the reference's
- * key. Where two builds tie there, it takes them in the order of a hash set;
- * here tvm-ffi comes before noarch, as its documentation means it, and then
- * the name decides, so that the same builds always give the same order.
+ * Smaller is better, field by field: the reference's key, but for one
+ * number. Where two builds tie, it takes them in the order of a hash set;
+ * here the name decides, so that the same builds always give the same order.
+ * And it gives tvm-ffi and noarch one family, which makes them tie where the
+ * backend's minor version is 0; its documentation means tvm-ffi to come first.
  */
-struct rank {
-	int64_t key[6];
-};
-
 enum rank_key {
 	RANK_REFUSED,
 	RANK_FAMILY,
 	RANK_STABLE_MAJOR,
 	RANK_STABLE_MINOR, /* or: has a C++ ABI tag */
-	RANK_BACKEND,
-	RANK_NOARCH,
+	RANK_BACKEND, /* or: is universal */
+	RANK_KEYS,
+};
+
+struct rank {
+	int64_t key[RANK_KEYS];
 };
 
 struct ranked {
@@ -168,9 +169,8 @@ static struct rank rank_of(const struct variant *v, bool accepted)
 
 	r.key[RANK_REFUSED] = !accepted;
 	if (v->kind == VARIANT_NOARCH) {
-		r.key[RANK_FAMILY] = 2;
+		r.key[RANK_FAMILY] = 3;
 		r.key[RANK_BACKEND] = variant_is_universal(v);
-		r.key[RANK_NOARCH] = 1;
 		return r;
 	}
 	if (env_backend_has_version(v->backend))
@@ -191,7 +191,7 @@ static int by_preference(const void *a, const void *b)
 {
 	const struct ranked *x = a, *y = b;
 
-	for (size_t i = 0; i <= RANK_NOARCH; i++)
+	for (size_t i = 0; i < RANK_KEYS; i++)
 		if (x->rank.key[i] != y->rank.key[i])
 			return x->rank.key[i] < y->rank.key[i] ? -1 : 1;
 	return strcmp(x->d.name, y->d.name);
