@@ -336,7 +336,7 @@ void fetch_report(struct fetch *f, struct text *out)
 
 	lock_take(&f->lock);
 	running = f->running;
-	queued = f->flights.count + fetch_build_left_locked(f);
+	queued = f->flights.count + fetch_build_left_locked(f) + f->looking;
 	queued = queued > running ? queued - running : 0;
 	done = f->done;
 	failed = f->failed;

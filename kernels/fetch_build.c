@@ -112,11 +112,13 @@ struct flight *fetch_build_take_locked(struct fetch *f, struct build *b)
 	struct tree_entry e;
 
 	b->users++;
+	f->looking++;
 	lock_drop(&f->lock);
 	tree_get(b->tree, entry, &e);
 	if (!store_has(f->store, &e.digest))
 		fl = flight_of(&b->repo, b->commit, b->dir, &e);
 	lock_take(&f->lock);
+	f->looking--;
 	other = fl ? fetch_flight_find_locked(f, &fl->digest, fl->size) : NULL;
 	if (other)
 		other->kept = true;

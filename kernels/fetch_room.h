@@ -106,6 +106,7 @@ struct fetch {
 	uint64_t orders; /* lk */
 	bool polling; /* lk; a worker waits for parked ones */
 	bool stopping; /* lk */
+	uint64_t looking; /* lk; files of builds between list and flight */
 	uint64_t running; /* lk */
 	uint64_t done; /* lk */
 	uint64_t failed; /* lk */

@@ -494,44 +494,115 @@ static void asks_nobody_for_an_empty_file(void **state)
 	assert_int_equal(calls(), 0);
 }
 
-static void takes_what_is_urgent_first_and_small_first(void **state)
+/* A listing of these files; caller gives it back. */
+static struct tree *tree_with(const char *const *paths)
 {
-	static const char *const order[] = {
-		"1 plug", "2 b", "20 a", "30 a", "7 b", "40 b", NULL,
-	};
 	struct tree_builder *b = NULL;
 	struct tree *t = NULL;
-	struct waiting w[4];
 	void *bytes = NULL;
 	size_t n;
 
-	(void)state;
 	assert_int_equal(tree_builder_new(&b, NULL), 0);
-	for (int i = 0; i < 3; i++) {
-		static const char *const files[] = { "40 b", "7 b", "2 b" };
-		struct digest d = digest_of(files[i]);
+	for (; *paths; paths++) {
+		struct digest d = digest_of(*paths);
 
-		assert_int_equal(tree_builder_add(b, files[i], TREE_FILE,
-						  size_of(files[i]), &d, NULL),
+		assert_int_equal(tree_builder_add(b, *paths, TREE_FILE,
+						  size_of(*paths), &d, NULL),
 				 0);
 	}
 	assert_int_equal(tree_builder_end(b, &bytes, &n, NULL), 0);
 	assert_int_equal(tree_from_bytes(&t, bytes, n, NULL), 0);
 	tree_builder_free(b);
 	free(bytes);
+	return t;
+}
+
+/* Ask for a build, and give its listing back at once. */
+static void build_of(const char *const *paths, const char *first)
+{
+	struct tree *t = tree_with(paths);
+
+	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, first), 0);
+	tree_unref(t);
+}
+
+/* The only worker sits in the source until hold(NULL). */
+static void plug(struct waiting *w)
+{
 	hold("plug");
-	assert_int_equal(ask(&w[0], "1 plug"), -EINPROGRESS);
+	assert_int_equal(ask(w, "1 plug"), -EINPROGRESS);
 	wait_inside(1);
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, NULL), 0);
+}
+
+static void takes_what_is_urgent_first_and_small_first(void **state)
+{
+	static const char *const files[] = { "40 b", "7 b", "2 b", NULL };
+	static const char *const order[] = {
+		"1 plug", "2 b", "20 a", "30 a", "7 b", "40 b", NULL,
+	};
+	struct waiting w[4];
+
+	(void)state;
+	plug(&w[0]);
+	build_of(files, NULL);
 	assert_int_equal(ask(&w[1], "30 a"), -EINPROGRESS);
 	assert_int_equal(ask(&w[2], "20 a"), -EINPROGRESS);
 	assert_int_equal(ask(&w[3], "2 b"), -EINPROGRESS);
-	tree_unref(t);
 	hold(NULL);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(result(&w[i]), 0);
 	wait_report("\"running\": 0, \"queued\": 0, \"done\": 6");
 	assert_order(order);
+}
+
+static void takes_the_smallest_of_all_builds_first(void **state)
+{
+	static const char *const one[] = { "10 file", "30 file", NULL };
+	static const char *const two[] = { "20 file", "40 file", NULL };
+	static const char *const order[] = {
+		"1 plug", "10 file", "20 file", "30 file", "40 file", NULL,
+	};
+	struct waiting w;
+
+	(void)state;
+	plug(&w);
+	build_of(one, NULL);
+	build_of(two, NULL);
+	hold(NULL);
+	wait_report("\"running\": 0, \"queued\": 0, \"done\": 5");
+	assert_order(order);
+}
+
+static void what_was_put_off_is_urgent_when_asked_for_again(void **state)
+{
+	static const char *const files[] = { "9 file", "5 file", NULL };
+	static const char *const put_off[] = {
+		"1 plug", "5 file", "9 file", NULL,
+	};
+	static const char *const again[] = {
+		"1 plug", "9 file", "5 file", NULL,
+	};
+	char path[2 * SCRATCH_MAX];
+
+	(void)state;
+	for (int turn = 0; turn < 2; turn++) {
+		struct waiting w[3];
+
+		plug(&w[0]);
+		build_of(files, "9 file");
+		assert_int_equal(ask(&w[1], "9 file"), -EINPROGRESS);
+		assert_true(fetch_cancel(fetch, &w[1].waiter));
+		if (turn)
+			assert_int_equal(ask(&w[2], "9 file"), -EINPROGRESS);
+		hold(NULL);
+		wait_report("\"running\": 0, \"queued\": 0, \"done\": 3");
+		assert_order(turn ? again : put_off);
+		gone();
+		(void)snprintf(path, sizeof(path), "%s/blobs", dir);
+		scratch_remove(path);
+		clear_fake();
+		born(1);
+	}
 }
 
 /* ---- what goes wrong on the way ---- */
@@ -557,6 +628,7 @@ static void begins_again_when_the_range_is_ignored(void **state)
 	(void)state;
 	assert_int_equal(with_fault(CUT_THEN_WHOLE), 0);
 	assert_content("1000 a");
+	assert_int_equal(calls(), 2);
 	assert_int_equal(fake.from[1], 500);
 }
 
@@ -659,13 +731,13 @@ static void who_lies_about_the_size_fails_alone(void **state)
 	struct waiting w;
 
 	(void)state;
-	hold("a");
-	assert_int_equal(ask(&w, "1000 a"), -EINPROGRESS);
-	wait_inside(1);
+	hold("lie");
 	assert_int_equal(fetch_ask(fetch, &lie, &liar.waiter, NULL),
 			 -EINPROGRESS);
-	assert_true(fetch_cancel(fetch, &liar.waiter));
+	wait_inside(1);
+	assert_int_equal(ask(&w, "1000 a"), -EINPROGRESS);
 	hold(NULL);
+	assert_int_equal(result(&liar), -EBADMSG);
 	assert_int_equal(result(&w), 0);
 	assert_content("1000 a");
 }
@@ -985,40 +1057,40 @@ static void brings_a_build_that_nobody_waits_for(void **state)
 
 static void puts_the_first_file_in_front(void **state)
 {
+	static const char *const files[] = {
+		"9 file", "8 file", "7 file", "6 file", "5 file", NULL,
+	};
 	static const char *const order[] = {
 		"1 plug", "8 file", "5 file", "6 file", "7 file", "9 file",
 		NULL,
 	};
-	struct tree_builder *b = NULL;
-	struct tree *t = NULL;
-	void *bytes = NULL;
 	struct waiting w;
-	size_t n;
 
 	(void)state;
-	assert_int_equal(tree_builder_new(&b, NULL), 0);
-	for (unsigned i = 5; i < 10; i++) {
-		char path[32];
-		struct digest d;
-
-		(void)snprintf(path, sizeof(path), "%u file", i);
-		d = digest_of(path);
-		assert_int_equal(tree_builder_add(b, path, TREE_FILE, i, &d,
-						  NULL), 0);
-	}
-	assert_int_equal(tree_builder_end(b, &bytes, &n, NULL), 0);
-	assert_int_equal(tree_from_bytes(&t, bytes, n, NULL), 0);
-	tree_builder_free(b);
-	free(bytes);
-	hold("plug");
-	assert_int_equal(ask(&w, "1 plug"), -EINPROGRESS);
-	wait_inside(1);
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, "8 file"),
-			 0);
-	tree_unref(t);
+	plug(&w);
+	build_of(files, "8 file");
 	hold(NULL);
 	wait_report("\"running\": 0, \"queued\": 0, \"done\": 6");
 	assert_order(order);
+}
+
+static void a_build_keeps_what_was_asked_for_before_it(void **state)
+{
+	static const char *const files[] = { "5 file", NULL };
+	struct waiting w;
+
+	(void)state;
+	hold("file");
+	assert_int_equal(ask(&w, "5 file"), -EINPROGRESS);
+	wait_inside(1);
+	build_of(files, NULL);
+	/* a worker has seen that it is on its way */
+	wait_report("\"running\": 1, \"queued\": 0");
+	assert_true(fetch_cancel(fetch, &w.waiter));
+	hold(NULL);
+	wait_report("\"running\": 0, \"queued\": 0, \"done\": 1");
+	assert_content("5 file");
+	assert_int_equal(calls(), 1);
 }
 
 static void a_build_keeps_what_a_waiter_leaves(void **state)
@@ -1236,6 +1308,8 @@ int main(void)
 		FOUR(downloads_once_for_32_askers),
 		FOUR(asks_nobody_for_an_empty_file),
 		ONE(takes_what_is_urgent_first_and_small_first),
+		ONE(takes_the_smallest_of_all_builds_first),
+		ONE(what_was_put_off_is_urgent_when_asked_for_again),
 		FOUR(goes_on_where_it_was_cut),
 		FOUR(begins_again_when_the_range_is_ignored),
 		FOUR(refuses_bytes_from_elsewhere),
@@ -1260,6 +1334,7 @@ int main(void)
 		ONE(the_deadline_holds_for_other_processes_too),
 		FOUR(brings_a_build_that_nobody_waits_for),
 		ONE(puts_the_first_file_in_front),
+		FOUR(a_build_keeps_what_was_asked_for_before_it),
 		FOUR(a_build_keeps_what_a_waiter_leaves),
 		FOUR(names_files_from_the_repositorys_root),
 		ONE(leaves_a_build_whose_files_all_fail),

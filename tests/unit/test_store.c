@@ -430,9 +430,11 @@ static void refuses_what_is_no_folder(void **state)
 static void shares_with_a_group_what_the_group_may_write(void **state)
 {
 	char path[2 * SCRATCH_MAX];
-	struct stat st;
 	mode_t umask_was = umask(077);
+	struct stat st;
 	struct store *s;
+	struct digest d = digest_of("shared", 6);
+	int fd;
 
 	(void)state;
 	assert_int_equal(chmod(dir, 02770), 0);
@@ -443,6 +445,10 @@ static void shares_with_a_group_what_the_group_may_write(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 02770);
 	assert_holds(s, "shared");
+	fd = store_open(s, &d);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0444);
+	(void)close(fd);
 	store_free(s);
 }
 
