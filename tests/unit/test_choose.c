@@ -244,6 +244,29 @@ static void breaks_ties_by_family_and_then_by_name(void **state)
 		     COUNT(names));
 }
 
+static void prefers_the_newer_major_of_the_stable_abi(void **state)
+{
+	static const char *const names[] = { "torch-stable-abi29-cpu" LINUX,
+					     "torch-stable-abi30-cpu" LINUX };
+	static const char *const wanted[] = { "torch-stable-abi30-cpu" LINUX,
+					      "torch-stable-abi29-cpu" LINUX };
+
+	(void)state;
+	expect_names("torch31-cpu" LINUX, names, wanted, COUNT(names));
+}
+
+static void puts_universal_behind_every_name(void **state)
+{
+	static const char *const names[] = { "torch-universal", "torch-xpu",
+					     ("tvm-ffi01-xpu20260" LINUX) };
+	static const char *const wanted[] = { ("tvm-ffi01-xpu20260" LINUX),
+					      "torch-xpu", "torch-universal" };
+
+	(void)state;
+	expect_names("torch213-xpu20260" LINUX "+ffi01", names, wanted,
+		     COUNT(names));
+}
+
 static void prefers_the_family_to_the_backend(void **state)
 {
 	static const char *const names[] = {
@@ -264,10 +287,29 @@ static void prefers_the_family_to_the_backend(void **state)
 		     COUNT(names));
 }
 
+static void prefers_the_newest_stable_abi(void **state)
+{
+	static const char *const names[] = {
+		"torch-stable-abi214-cu130" LINUX,
+		"torch-stable-abi29-cu130" LINUX, "torch-cuda",
+		"torch-stable-abi30-cu130" LINUX,
+	};
+	static const char *const wanted[] = {
+		"torch-stable-abi30-cu130" LINUX,
+		"torch-stable-abi214-cu130" LINUX,
+		"torch-stable-abi29-cu130" LINUX, "torch-cuda",
+	};
+
+	(void)state;
+	expect_names("torch31-cxx11-cu130" LINUX, names, wanted,
+		     COUNT(names));
+}
+
 static void sets_aside_what_is_no_name_of_a_build(void **state)
 {
 	static const char *const names[] = {
 		"torch-cpu", "zzz", "__pycache__", "torch213-cpu" LINUX "-gnu",
+		"torch213-cu12a8" LINUX,
 	};
 	struct decisions d;
 
@@ -276,10 +318,11 @@ static void sets_aside_what_is_no_name_of_a_build(void **state)
 	assert_int_equal(d.count, 1);
 	assert_int_equal(d.accepted, 1);
 	assert_string_equal(d.items[0].name, "torch-cpu");
-	assert_int_equal(d.skipped_count, 3);
+	assert_int_equal(d.skipped_count, 4);
 	assert_string_equal(d.skipped[0], "__pycache__");
 	assert_string_equal(d.skipped[1], "torch213-cpu" LINUX "-gnu");
-	assert_string_equal(d.skipped[2], "zzz");
+	assert_string_equal(d.skipped[2], "torch213-cu12a8" LINUX);
+	assert_string_equal(d.skipped[3], "zzz");
 	decisions_done(&d);
 	assert_int_equal(d.count, 0);
 	assert_null(d.items);
@@ -437,7 +480,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decides_the_worked_cases_in_any_order),
 		cmocka_unit_test(breaks_ties_by_family_and_then_by_name),
+		cmocka_unit_test(prefers_the_newer_major_of_the_stable_abi),
+		cmocka_unit_test(puts_universal_behind_every_name),
 		cmocka_unit_test(prefers_the_family_to_the_backend),
+		cmocka_unit_test(prefers_the_newest_stable_abi),
 		cmocka_unit_test(sets_aside_what_is_no_name_of_a_build),
 		cmocka_unit_test(decides_an_empty_list),
 		cmocka_unit_test(keeps_the_name_of_the_folder),

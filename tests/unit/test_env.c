@@ -122,6 +122,10 @@ static void cuts_digits_as_a_real_machine_means_them(void **state)
 		{ "rocm710", 7, 10 },  { "xpu20253", 2025, 3 },
 		{ "xpu20260", 2026, 0 }, { "xpu202510", 2025, 10 },
 		{ "cann83", 8, 3 },    { "cann810", 8, 10 },
+		/* what follows would not be printed again otherwise */
+		{ "cu1300", 130, 0 },  { "rocm100", 10, 0 },
+		{ "rocm701", 70, 1 },  { "xpu202600", 20260, 0 },
+		{ "rocm100", 10, 0 },  { "cu1201", 120, 1 },
 	};
 
 	(void)state;
@@ -224,6 +228,37 @@ static void sorts_the_gpus_of_a_value_only_in_print(void **state)
 	assert_string_equal(e.gpus[0].arch, "sm120");
 }
 
+/* What the system calls itself is not checked before it is printed. */
+static void prints_odd_words_so_that_they_read_back(void **state)
+{
+	struct env e = parsed(BASE);
+	char out[ENV_SPEC_MAX];
+
+	(void)state;
+	(void)snprintf(e.cpu, sizeof(e.cpu), "x/86-\n+64");
+	e.os[0] = '\0';
+	env_print(&e, out);
+	e = parsed(out);
+	assert_string_equal(e.cpu, "x_86___64");
+	assert_string_equal(e.os, "unknown");
+}
+
+/* Words of a value come from uname and from probes. */
+static void prints_nothing_that_a_spec_cannot_hold(void **state)
+{
+	struct env e = parsed(BASE "+sm80+sm90");
+	char out[ENV_SPEC_MAX];
+
+	(void)state;
+	(void)snprintf(e.cpu, sizeof(e.cpu), "../a-b c+d");
+	e.os[0] = '\0';
+	(void)snprintf(e.gpus[0].arch, sizeof(e.gpus[0].arch), "gfx90a:x-");
+	env_print(&e, out);
+	assert_string_equal(out, "torch213-cxx11-cu130-.._a_b_c_d-unknown"
+			    "+sm90");
+	(void)parsed(out);
+}
+
 static void says_a_free_threaded_python_of_unknown_version(void **state)
 {
 	struct env e = parsed(BASE);
@@ -304,6 +339,9 @@ static void names_what_is_wrong_in_a_spec(void **state)
 		{ BASE "+sm9.0", "'+sm9.0' is no GPU" },
 		{ BASE "+sm12345", "'+sm12345' is no GPU" },
 		{ BASE "+gfx", "'+gfx' is no GPU" },
+		{ BASE "+gfx94", "'+gfx94' is no GPU" },
+		{ BASE "+gfx0900", "'+gfx0900' is no GPU" },
+		{ BASE "+gfxa00", "'+gfxa00' is no GPU" },
 		{ BASE "+gfx90A", "'+gfx90A' is no GPU" },
 		{ BASE "+gfx90z", "'+gfx90z' is no GPU" },
 		{ BASE "+gfx12345678901234567890", "is no GPU" },
@@ -328,6 +366,8 @@ static void refuses_to_be_told_a_thing_twice(void **state)
 {
 	(void)state;
 	expect_refusal(BASE "+py311+py311", "'+py' stands there twice");
+	expect_refusal(BASE "+pyt+py312", "'+py' stands there twice");
+	expect_refusal(BASE "+pyt+py312", "'+py' stands there twice");
 	expect_refusal(BASE "+py311t+py312", "'+py' stands there twice");
 	expect_refusal(BASE "+ffi01+gpus+ffi02", "'+ffi' stands there twice");
 	expect_refusal(BASE "+glibc2.1+glibc2.1", "'+glibc' stands there");
@@ -367,11 +407,11 @@ static void bounds_what_it_reads(void **state)
 	(void)snprintf(spec + n, sizeof(spec) - n, "+sm99");
 	expect_refusal(spec, "more than 64 kinds of GPU");
 	n = strlen(BASE);
-	while (n < ENV_SPEC_MAX - 6)
+	while (n < ENV_SPEC_MAX - 1)
 		n += (size_t)snprintf(spec + n, sizeof(spec) - n, "+sm90");
+	assert_int_equal(n, ENV_SPEC_MAX - 1);
 	assert_int_equal(parsed(spec).gpu_count, 1);
-	while (n < ENV_SPEC_MAX)
-		n += (size_t)snprintf(spec + n, sizeof(spec) - n, "+sm90");
+	(void)snprintf(spec + n - 5, sizeof(spec) - n + 5, "+sm100");
 	expect_refusal(spec, "more than 1023 bytes");
 }
 
@@ -500,6 +540,8 @@ int main(void)
 		cmocka_unit_test(spells_every_version_so_that_it_reads_back),
 		cmocka_unit_test(prints_extras_in_one_order),
 		cmocka_unit_test(sorts_the_gpus_of_a_value_only_in_print),
+		cmocka_unit_test(prints_odd_words_so_that_they_read_back),
+		cmocka_unit_test(prints_nothing_that_a_spec_cannot_hold),
 		cmocka_unit_test(
 			says_a_free_threaded_python_of_unknown_version),
 		cmocka_unit_test(has_room_for_the_longest_environment),
