@@ -176,7 +176,10 @@ void world_free(struct world *w)
 	world_stop(w);
 	if (w->fetch)
 		fetch_free(w->fetch);
-	/* Workers next: what they are in the middle of uses all the rest. */
+	/* Workers next: what they are in the middle of uses all the rest, and
+	 * each pool the other (a look at the disk goes on in the net). */
+	pool_stop(w->net);
+	pool_stop(w->disk);
 	pool_free(w->net);
 	pool_free(w->disk);
 	resolve_free(w->resolve);

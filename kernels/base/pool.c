@@ -178,16 +178,27 @@ int pool_withdraw(struct pool *p, struct pool_job *job)
 	return found;
 }
 
-void pool_free(struct pool *p)
+void pool_stop(struct pool *p)
 {
+	unsigned born;
+
 	if (!p)
 		return;
 	lock_take(&p->lock);
 	p->stopping = true;
+	born = p->born; /* from here on none is born */
+	p->born = 0;
 	(void)pthread_cond_broadcast(&p->work);
 	lock_drop(&p->lock);
-	for (unsigned i = 0; i < p->born; i++)
+	for (unsigned i = 0; i < born; i++)
 		(void)pthread_join(p->threads[i], NULL);
+}
+
+void pool_free(struct pool *p)
+{
+	if (!p)
+		return;
+	pool_stop(p);
 	(void)pthread_cond_destroy(&p->work);
 	lock_done(&p->lock);
 	free(p->threads);

@@ -28,9 +28,12 @@ int pool_new(struct pool **out, const char *name, unsigned threads,
 	     struct err *err);
 /*
  * Runs what is queued no more (their `run` is called never: the caller has
- * already cancelled what waits on them), joins all workers, frees.
+ * already cancelled what waits on them) and joins all workers. Jobs may still
+ * be given and taken back: two pools whose jobs use each other are stopped
+ * both before either is freed.
  */
-void pool_free(struct pool *pool);
+void pool_stop(struct pool *pool); /* NULL allowed */
+void pool_free(struct pool *pool); /* stops it first; NULL allowed */
 
 /* Queue a job; the caller keeps its memory alive until run() is called. */
 void pool_submit(struct pool *pool, struct pool_job *job, enum pool_lane lane);
