@@ -309,7 +309,7 @@ static void sets_aside_what_is_no_name_of_a_build(void **state)
 {
 	static const char *const names[] = {
 		"torch-cpu", "zzz", "__pycache__", "torch213-cpu" LINUX "-gnu",
-		"torch213-cu12a8" LINUX,
+		("torch213-cu12a8" LINUX),
 	};
 	struct decisions d;
 
