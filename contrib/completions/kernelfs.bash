@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for kernelfs; bash-completion loads it by the program's name.
+
+_kernelfs()
+{
+	local cur prev verbs options word verb
+	verbs='mount umount env resolve why status doctor help version'
+	options='--source= --cache= --trust= --import= --python= --env=
+		--backend= --token-file= --connect-timeout= --stall-timeout=
+		--deadline= --connections= --config= --log= --log-level=
+		--foreground --debug --json --help --version'
+
+	COMPREPLY=()
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD - 1]}
+	# bash splits --name=value at the '='.
+	if [[ $cur == = ]]; then
+		cur=
+	elif [[ $prev == = ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+
+	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		if [[ " $verbs " == *" $word "* ]]; then
+			verb=$word
+			break
+		fi
+	done
+
+	case $prev in
+	--log-level)
+		COMPREPLY=($(compgen -W 'error warning info debug' -- "$cur"))
+		return
+		;;
+	--backend)
+		COMPREPLY=($(compgen -W 'cpu cuda rocm xpu cann' -- "$cur"))
+		return
+		;;
+	--cache | --python)
+		COMPREPLY=($(compgen -d -- "$cur"))
+		return
+		;;
+	--config | --token-file | --env | --log)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--source | --trust | --import | --*-timeout | --deadline | \
+		--connections | -o)
+		return
+		;;
+	esac
+
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W "$options -o -f -d -z" -- "$cur"))
+		[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+	elif [[ $verb == help ]]; then
+		COMPREPLY=($(compgen -W "$verbs" -- "$cur"))
+	elif [[ -z $verb ]]; then
+		COMPREPLY=($(compgen -W "$verbs" -- "$cur")
+			$(compgen -d -- "$cur"))
+	elif [[ $verb == why ]]; then
+		COMPREPLY=($(compgen -f -- "$cur"))
+	elif [[ $verb == @(mount|umount|status) ]]; then
+		COMPREPLY=($(compgen -d -- "$cur"))
+	fi
+}
+
+complete -o filenames -F _kernelfs kernelfs
