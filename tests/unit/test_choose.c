@@ -138,8 +138,7 @@ static const char *behind(const char *line, const char *word)
 
 static void keep(char out[LINE_MAX_BYTES], const char *text)
 {
-	assert_true(snprintf(out, LINE_MAX_BYTES, "%s", text) <
-		    LINE_MAX_BYTES);
+	assert_true(snprintf(out, LINE_MAX_BYTES, "%s", text) < LINE_MAX_BYTES);
 }
 
 static void begin_list(struct cases *c, const char *name)
@@ -228,28 +227,32 @@ static void expect_names(const char *spec, const char *const *names,
 static void breaks_ties_by_family_and_then_by_name(void **state)
 {
 	static const char *const names[] = {
-		"torch-universal", "torch-cuda", "tvm-ffi01-cu120" LINUX,
+		"torch-universal",
+		"torch-cuda",
+		"tvm-ffi01-cu120" LINUX,
 		"torch-stable-abi29-cu120" LINUX,
-		"torch213-cxx11-cu110" LINUX, "torch212-cxx11-cu120" LINUX,
+		"torch213-cxx11-cu110" LINUX,
+		"torch212-cxx11-cu120" LINUX,
 	};
 	static const char *const wanted[] = {
-		"torch-cuda", "torch-universal",
+		"torch-cuda",
+		"torch-universal",
 		"torch-stable-abi29-cu120" LINUX,
-		"torch212-cxx11-cu120" LINUX, "torch213-cxx11-cu110" LINUX,
+		"torch212-cxx11-cu120" LINUX,
+		"torch213-cxx11-cu110" LINUX,
 		"tvm-ffi01-cu120" LINUX,
 	};
 
 	(void)state;
-	expect_names("torch213-cxx11-cu130" LINUX, names, wanted,
-		     COUNT(names));
+	expect_names("torch213-cxx11-cu130" LINUX, names, wanted, COUNT(names));
 }
 
 static void prefers_the_newer_major_of_the_stable_abi(void **state)
 {
-	static const char *const names[] = { "torch-stable-abi29-cpu" LINUX,
-					     "torch-stable-abi30-cpu" LINUX };
-	static const char *const wanted[] = { "torch-stable-abi30-cpu" LINUX,
-					      "torch-stable-abi29-cpu" LINUX };
+	static const char *const names[] = {"torch-stable-abi29-cpu" LINUX,
+					    "torch-stable-abi30-cpu" LINUX};
+	static const char *const wanted[] = {"torch-stable-abi30-cpu" LINUX,
+					     "torch-stable-abi29-cpu" LINUX};
 
 	(void)state;
 	expect_names("torch31-cpu" LINUX, names, wanted, COUNT(names));
@@ -257,10 +260,10 @@ static void prefers_the_newer_major_of_the_stable_abi(void **state)
 
 static void puts_universal_behind_every_name(void **state)
 {
-	static const char *const names[] = { "torch-universal", "torch-xpu",
-					     ("tvm-ffi01-xpu20260" LINUX) };
-	static const char *const wanted[] = { ("tvm-ffi01-xpu20260" LINUX),
-					      "torch-xpu", "torch-universal" };
+	static const char *const names[] = {"torch-universal", "torch-xpu",
+					    ("tvm-ffi01-xpu20260" LINUX)};
+	static const char *const wanted[] = {("tvm-ffi01-xpu20260" LINUX),
+					     "torch-xpu", "torch-universal"};
 
 	(void)state;
 	expect_names("torch213-xpu20260" LINUX "+ffi01", names, wanted,
@@ -270,16 +273,22 @@ static void puts_universal_behind_every_name(void **state)
 static void prefers_the_family_to_the_backend(void **state)
 {
 	static const char *const names[] = {
-		"tvm-ffi01-cu129" LINUX, "torch213-cxx11-cu128" LINUX,
-		"torch213-cu126" LINUX, "torch-stable-abi29-cu129" LINUX,
-		"torch-stable-abi210-cu121" LINUX, "torch-cuda",
+		"tvm-ffi01-cu129" LINUX,
+		"torch213-cxx11-cu128" LINUX,
+		"torch213-cu126" LINUX,
+		"torch-stable-abi29-cu129" LINUX,
+		"torch-stable-abi210-cu121" LINUX,
+		"torch-cuda",
 		"torch213-cu124" LINUX,
 	};
 	static const char *const wanted[] = {
 		"torch-stable-abi210-cu121" LINUX,
-		"torch-stable-abi29-cu129" LINUX, "torch213-cu126" LINUX,
-		"torch213-cu124" LINUX, "torch213-cxx11-cu128" LINUX,
-		"tvm-ffi01-cu129" LINUX, "torch-cuda",
+		"torch-stable-abi29-cu129" LINUX,
+		"torch213-cu126" LINUX,
+		"torch213-cu124" LINUX,
+		"torch213-cxx11-cu128" LINUX,
+		"tvm-ffi01-cu129" LINUX,
+		"torch-cuda",
 	};
 
 	(void)state;
@@ -291,24 +300,28 @@ static void prefers_the_newest_stable_abi(void **state)
 {
 	static const char *const names[] = {
 		"torch-stable-abi214-cu130" LINUX,
-		"torch-stable-abi29-cu130" LINUX, "torch-cuda",
+		"torch-stable-abi29-cu130" LINUX,
+		"torch-cuda",
 		"torch-stable-abi30-cu130" LINUX,
 	};
 	static const char *const wanted[] = {
 		"torch-stable-abi30-cu130" LINUX,
 		"torch-stable-abi214-cu130" LINUX,
-		"torch-stable-abi29-cu130" LINUX, "torch-cuda",
+		"torch-stable-abi29-cu130" LINUX,
+		"torch-cuda",
 	};
 
 	(void)state;
-	expect_names("torch31-cxx11-cu130" LINUX, names, wanted,
-		     COUNT(names));
+	expect_names("torch31-cxx11-cu130" LINUX, names, wanted, COUNT(names));
 }
 
 static void sets_aside_what_is_no_name_of_a_build(void **state)
 {
 	static const char *const names[] = {
-		"torch-cpu", "zzz", "__pycache__", "torch213-cpu" LINUX "-gnu",
+		"torch-cpu",
+		"zzz",
+		"__pycache__",
+		"torch213-cpu" LINUX "-gnu",
 		("torch213-cu12a8" LINUX),
 	};
 	struct decisions d;
@@ -342,8 +355,8 @@ static void decides_an_empty_list(void **state)
 
 static void keeps_the_name_of_the_folder(void **state)
 {
-	static const char *const names[] = { "torch0213-cpu" LINUX,
-					     "torch208-cpu" LINUX };
+	static const char *const names[] = {"torch0213-cpu" LINUX,
+					    "torch208-cpu" LINUX};
 	struct decisions d;
 
 	(void)state;
@@ -360,13 +373,14 @@ static void keeps_the_name_of_the_folder(void **state)
 static void gives_the_whole_reason_for_the_longest_name(void **state)
 {
 	char name[256] = "torch-", wanted[CHOOSE_REASON_MAX];
-	const char *const names[] = { name };
+	const char *const names[] = {name};
 	struct decisions d;
 
 	(void)state;
 	memset(name + 6, 'x', 249);
 	decide(&d, "notorch-neuron" LINUX, names, 1);
-	(void)snprintf(wanted, sizeof(wanted), "backend (%s) does not match "
+	(void)snprintf(wanted, sizeof(wanted),
+		       "backend (%s) does not match "
 		       "system backend (neuron) and is not universal",
 		       name + 6);
 	assert_string_equal(d.items[0].reason, wanted);
@@ -377,8 +391,7 @@ static void gives_the_whole_reason_for_the_longest_name(void **state)
 /* Both kinds of build on a Python; how many are accepted. */
 static size_t accepted_on(const char *extra)
 {
-	static const char *const names[] = { "torch-cpu",
-					     "torch213-cpu" LINUX };
+	static const char *const names[] = {"torch-cpu", "torch213-cpu" LINUX};
 	char spec[LINE_MAX_BYTES];
 	struct decisions d;
 	size_t n;
@@ -410,7 +423,7 @@ static void refuses_arch_builds_on_an_old_free_threaded_python(void **state)
 
 static void takes_an_unknown_free_threaded_python_for_an_old_one(void **state)
 {
-	static const char *const names[] = { "torch213-cpu" LINUX };
+	static const char *const names[] = {"torch213-cpu" LINUX};
 	struct decisions d;
 	struct env env;
 
@@ -420,18 +433,19 @@ static void takes_an_unknown_free_threaded_python_for_an_old_one(void **state)
 	assert_int_equal(choose(&d, names, 1, &env, NULL), 0);
 	assert_int_equal(d.accepted, 0);
 	assert_string_equal(d.items[0].reason, "arch kernel not supported on "
-			    "free-threaded Python <3.15");
+					       "free-threaded Python <3.15");
 	decisions_done(&d);
 }
 
 static void wants_to_know_the_macos_for_metal(void **state)
 {
-	static const char *const names[] = { "torch212-metal-aarch64-darwin" };
+	static const char *const names[] = {"torch212-metal-aarch64-darwin"};
 	struct decisions d;
 
 	(void)state;
 	decide(&d, "torch212-metal-aarch64-darwin", names, 1);
-	assert_string_equal(d.items[0].reason, "Metal kernels require macOS "
+	assert_string_equal(d.items[0].reason,
+			    "Metal kernels require macOS "
 			    "26.0 or later, system macOS version is None");
 	decisions_done(&d);
 	decide(&d, "torch212-metal-aarch64-darwin+macos26.0", names, 1);
@@ -442,15 +456,22 @@ static void wants_to_know_the_macos_for_metal(void **state)
 static void moves_a_refused_build_to_its_place(void **state)
 {
 	static const char *const names[] = {
-		"torch-stable-abi29-cu130" LINUX, "torch213-cu130" LINUX,
-		"torch-cuda", "torch-universal",
-		"torch-stable-abi214-cu130" LINUX, "torch214-cu130" LINUX,
+		"torch-stable-abi29-cu130" LINUX,
+		"torch213-cu130" LINUX,
+		"torch-cuda",
+		"torch-universal",
+		"torch-stable-abi214-cu130" LINUX,
+		"torch214-cu130" LINUX,
 		"torch-cpu",
 	};
 	static const char *const wanted[] = {
-		"torch-universal", "torch-stable-abi214-cu130" LINUX,
-		"torch-stable-abi29-cu130" LINUX, "torch213-cu130" LINUX,
-		"torch214-cu130" LINUX, "torch-cpu", "torch-cuda",
+		"torch-universal",
+		"torch-stable-abi214-cu130" LINUX,
+		"torch-stable-abi29-cu130" LINUX,
+		"torch213-cu130" LINUX,
+		"torch214-cu130" LINUX,
+		"torch-cpu",
+		"torch-cuda",
 	};
 	struct decisions d;
 

@@ -106,9 +106,9 @@ static void writes_torch_by_its_version_when_a_spec_named_it(void **state)
 	(void)state;
 	env_json(&e, &out);
 	assert_non_null(strstr(text_str(&out), "\"torch\": \"2.10\", "
-			       "\"cxx11_abi\": false"));
-	assert_non_null(strstr(text_str(&out),
-			       "\"backend_version\": \"7.10\""));
+					       "\"cxx11_abi\": false"));
+	assert_non_null(
+		strstr(text_str(&out), "\"backend_version\": \"7.10\""));
 }
 
 static void reads_what_it_wrote(void **state)
@@ -118,9 +118,12 @@ static void reads_what_it_wrote(void **state)
 		"+ffi01+py313t+glibc2.36",
 		"torch212-cxx98-cu1210" LINUX,
 		"torch212-metal-aarch64-darwin+macos26.1",
-		"torch213-xpu20253" LINUX, "torch28-cann83-aarch64-linux",
-		"torch210-cu128-x86_64-windows", "notorch-cpu" LINUX,
-		"torch29-neuron" LINUX, "torch211-tpu" LINUX,
+		"torch213-xpu20253" LINUX,
+		"torch28-cann83-aarch64-linux",
+		"torch210-cu128-x86_64-windows",
+		"notorch-cpu" LINUX,
+		"torch29-neuron" LINUX,
+		"torch211-tpu" LINUX,
 	};
 
 	(void)state;
@@ -159,12 +162,12 @@ static void passes_over_what_it_does_not_know(void **state)
 
 	(void)state;
 	e = read_json(HEAD ", \"colour\": [1, {\"x\": null}], \"Torch\": 3,"
-		      "\"spec\": 17}");
+			   "\"spec\": 17}");
 	expect_spec(&e, "notorch-cpu" LINUX);
 	e = read_json(HEAD ", \"torch\": null, \"cxx11_abi\": null,"
-		      "\"backend_version\": null, \"tvm_ffi\": null,"
-		      "\"python\": null, \"free_threaded\": null,"
-		      "\"glibc\": null, \"gpus\": null, \"macos\": null}");
+			   "\"backend_version\": null, \"tvm_ffi\": null,"
+			   "\"python\": null, \"free_threaded\": null,"
+			   "\"glibc\": null, \"gpus\": null, \"macos\": null}");
 	expect_spec(&e, "notorch-cpu" LINUX);
 }
 
@@ -173,46 +176,46 @@ static void names_what_is_wrong_in_a_document(void **state)
 	static const struct {
 		const char *json, *why;
 	} rows[] = {
-		{ "", "JSON" },
-		{ "[]", "environment: no JSON object" },
-		{ "{}", "'backend' is not" },
-		{ "{\"backend\": \"cpu\"}", "'cpu' is not a word" },
-		{ "{\"backend\": \"cpu\", \"cpu\": \"x86_64\"}",
-		  "'os' is not a word" },
-		{ "{\"backend\": \"npu\", \"cpu\": \"a\", \"os\": \"b\"}",
-		  "'backend' is not the name of a backend" },
-		{ "{\"backend\": \"cuda\", \"cpu\": \"a\", \"os\": \"b\"}",
-		  "'backend_version' is not" },
-		{ "{\"backend\": \"cpu\", \"cpu\": \"a-b\", \"os\": \"b\"}",
-		  "'cpu' is not a word" },
-		{ "{\"backend\": \"cpu\", \"cpu\": \"a\", \"os\": \"../b\"}",
-		  "'os' is not a word" },
-		{ HEAD ", \"backend_version\": \"1.0\"}",
-		  "'backend_version' is not null" },
-		{ HEAD ", \"torch\": 2.13}", "'torch' is not a version" },
-		{ HEAD ", \"torch\": \"new\"}", "'torch' is not a version" },
-		{ HEAD ", \"torch\": \"2.13+"
-		  "00000000000000000000000000000000"
-		  "00000000000000000000000000000000\"}",
-		  "'torch' is not short enough" },
-		{ HEAD ", \"torch\": \"2.13\", \"cxx11_abi\": \"True\"}",
-		  "'cxx11_abi' is not true, false or null" },
-		{ HEAD ", \"cxx11_abi\": true}", "'cxx11_abi' is not null" },
-		{ HEAD ", \"tvm_ffi\": true}", "'tvm_ffi' is not a version" },
-		{ HEAD ", \"python\": [3, 11]}", "'python' is not a version" },
-		{ HEAD ", \"glibc\": \"\"}", "'glibc' is not a version" },
-		{ HEAD ", \"macos\": {}}", "'macos' is not a version" },
-		{ HEAD ", \"free_threaded\": 1}", "'free_threaded' is not" },
-		{ HEAD ", \"host_gpus\": \"yes\"}", "'host_gpus' is not" },
-		{ HEAD ", \"any_gpu\": 0}", "'any_gpu' is not" },
-		{ HEAD ", \"gpus\": {}}", "'gpus' is not a list" },
-		{ HEAD ", \"gpus\": [\"sm90\"]}", "'gpus' is not a list of" },
-		{ HEAD ", \"gpus\": [{\"arch\": 90}]}", "'gpus' is not" },
-		{ HEAD ", \"gpus\": [{\"arch\": \"9.0\"}]}", "'gpus' is not" },
-		{ HEAD ", \"gpus\": [{\"name\": \"H100\"}]}", "'gpus' is not" },
-		{ HEAD ", \"gpus\": [{\"arch\": \"sm90\", \"name\": 1}]}",
-		  "'gpus' is not" },
-		{ HEAD "} {", "JSON" },
+		{"", "JSON"},
+		{"[]", "environment: no JSON object"},
+		{"{}", "'backend' is not"},
+		{"{\"backend\": \"cpu\"}", "'cpu' is not a word"},
+		{"{\"backend\": \"cpu\", \"cpu\": \"x86_64\"}",
+		 "'os' is not a word"},
+		{"{\"backend\": \"npu\", \"cpu\": \"a\", \"os\": \"b\"}",
+		 "'backend' is not the name of a backend"},
+		{"{\"backend\": \"cuda\", \"cpu\": \"a\", \"os\": \"b\"}",
+		 "'backend_version' is not"},
+		{"{\"backend\": \"cpu\", \"cpu\": \"a-b\", \"os\": \"b\"}",
+		 "'cpu' is not a word"},
+		{"{\"backend\": \"cpu\", \"cpu\": \"a\", \"os\": \"../b\"}",
+		 "'os' is not a word"},
+		{HEAD ", \"backend_version\": \"1.0\"}",
+		 "'backend_version' is not null"},
+		{HEAD ", \"torch\": 2.13}", "'torch' is not a version"},
+		{HEAD ", \"torch\": \"new\"}", "'torch' is not a version"},
+		{HEAD ", \"torch\": \"2.13+"
+		      "00000000000000000000000000000000"
+		      "00000000000000000000000000000000\"}",
+		 "'torch' is not short enough"},
+		{HEAD ", \"torch\": \"2.13\", \"cxx11_abi\": \"True\"}",
+		 "'cxx11_abi' is not true, false or null"},
+		{HEAD ", \"cxx11_abi\": true}", "'cxx11_abi' is not null"},
+		{HEAD ", \"tvm_ffi\": true}", "'tvm_ffi' is not a version"},
+		{HEAD ", \"python\": [3, 11]}", "'python' is not a version"},
+		{HEAD ", \"glibc\": \"\"}", "'glibc' is not a version"},
+		{HEAD ", \"macos\": {}}", "'macos' is not a version"},
+		{HEAD ", \"free_threaded\": 1}", "'free_threaded' is not"},
+		{HEAD ", \"host_gpus\": \"yes\"}", "'host_gpus' is not"},
+		{HEAD ", \"any_gpu\": 0}", "'any_gpu' is not"},
+		{HEAD ", \"gpus\": {}}", "'gpus' is not a list"},
+		{HEAD ", \"gpus\": [\"sm90\"]}", "'gpus' is not a list of"},
+		{HEAD ", \"gpus\": [{\"arch\": 90}]}", "'gpus' is not"},
+		{HEAD ", \"gpus\": [{\"arch\": \"9.0\"}]}", "'gpus' is not"},
+		{HEAD ", \"gpus\": [{\"name\": \"H100\"}]}", "'gpus' is not"},
+		{HEAD ", \"gpus\": [{\"arch\": \"sm90\", \"name\": 1}]}",
+		 "'gpus' is not"},
+		{HEAD "} {", "JSON"},
 	};
 
 	(void)state;
