@@ -200,6 +200,10 @@ static uint64_t child_number(const struct node *parent,
 	h = map_hash_more(h, make->name, strlen(make->name) + 1);
 	if (make->text)
 		h = map_hash_more(h, make->text, strlen(make->text));
+	/* A list that arrives may make an import name of what the kernel
+	 * still knows as an owner: no name holds a '/'. */
+	if (make->kind == NODE_OWNER)
+		h = map_hash_more(h, "/", 1);
 	return h <= INODE_ROOT ? h + 2 : h;
 }
 
