@@ -7,9 +7,10 @@
  *
  * Spec (DESIGN chapter 6): torch213-cxx11-cu130-x86_64-linux+sm90+py311, a
  * variant name without the wish for a kernel, then extras. Canonical order of
- * the extras, as env_print writes them: +gpus | +anygpu | +sm…/+gfx… (sorted,
- * unique; +anygpu may stand beside listed ones), +ffiXY, +pyXYZ[t],
- * +glibcX.Y, +macosX.Y. Any order is read. What is not said is unknown.
+ * the extras, as env_print writes them: +gpus, +anygpu, +sm…/+gfx… (sorted,
+ * unique), +ffiXY, +pyXYZ[t], +glibcX.Y, +macosX.Y. Any order is read. What is
+ * not said is unknown. Digits that would be read as another version are
+ * written with a dot; env.c has the grammar.
  */
 
 #include <stdbool.h>

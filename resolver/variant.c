@@ -193,8 +193,8 @@ int variant_parse(struct variant *out, const char *name, struct err *err)
 	int r;
 
 	if (strlen(name) > VARIANT_NAME_MAX)
-		return err_set(err, EINVAL, "build '%.64s…': its name has more "
-			       "than %d bytes", name, VARIANT_NAME_MAX);
+		return err_set(err, EINVAL, "build '%.64s…': its name has "
+			       "more than %d bytes", name, VARIANT_NAME_MAX);
 	r = parse(&v, name, err);
 	if (r == 0)
 		*out = v;
