@@ -114,16 +114,7 @@ static int new_session(struct mount *m, struct err *err)
 
 /* ---- birth ---- */
 
-static void on_ready(void *arg)
-{
-	struct mount *m = arg;
-
-	log_info("mount", "%s at '%s' for %s", m->world->source->url, m->path,
-		 m->world->spec);
-	daemon_ready(&m->daemon);
-}
-
-static int start_log(const struct options *o, struct err *err)
+static int open_log(const struct options *o, struct err *err)
 {
 	enum log_level level = LOG_INFO;
 	const char *where = o->log ? o->log :
@@ -134,6 +125,30 @@ static int start_log(const struct options *o, struct err *err)
 		return err_set(err, EINVAL, "log_level=%s: error, warning, "
 			       "info or debug", o->log_level);
 	return log_open(where, o->debug ? LOG_DEBUG : level, err);
+}
+
+/*
+ * Until the mount serves, what goes wrong is said where the user looks: on
+ * the terminal, also when the log will be elsewhere.
+ */
+static int start_log(const struct options *o, struct err *err)
+{
+	int r = open_log(o, err);
+
+	if (r < 0 || o->foreground)
+		return r;
+	return log_open("stderr", LOG_WARNING, err);
+}
+
+static void on_ready(void *arg)
+{
+	struct mount *m = arg;
+
+	if (!m->o->foreground)
+		(void)open_log(m->o, NULL); /* it could be opened before */
+	log_info("mount", "%s at '%s' for %s", m->world->source->url, m->path,
+		 m->world->spec);
+	daemon_ready(&m->daemon);
 }
 
 /* One descriptor per file that is open; the kernel's own bound is higher. */
