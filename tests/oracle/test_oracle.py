@@ -280,13 +280,20 @@ def parse(name, found):
     return v, True
 
 
+def is_ffi(v):
+    return isinstance(getattr(v, "framework", None), variants.TvmFfi)
+
+
 def tie_kind(before, after, kinds):
-    """TIE_FFI when moving noarch behind tvm-ffi is all that differs."""
-    moved = {a[0] for a, b in zip(before, after) if a != b}
-    families = {(isinstance(kinds[n], variants.NoarchVariant),
-                 isinstance(getattr(kinds[n], "framework", None),
-                            variants.TvmFfi)) for n in moved}
-    return TIE_FFI if {(True, False), (False, True)} <= families else TIE
+    """TIE_FFI when a tvm-ffi and a noarch build have changed places."""
+    before, after = ([row[0] for row in rows] for rows in (before, after))
+    noarchs = [n for n in before if is_noarch(kinds[n])]
+    for ffi in (n for n in before if is_ffi(kinds[n])):
+        for n in noarchs:
+            if (before.index(ffi) < before.index(n)) != (
+                    after.index(ffi) < after.index(n)):
+                return TIE_FFI
+    return TIE
 
 
 def compare(env, names, said, found):
