@@ -38,7 +38,7 @@ _Static_assert(ROWS <= 8 * sizeof(unsigned), "a bit per row in `given`");
 
 /* ---- rows ---- */
 
-const struct option *option_at(size_t i)
+const struct option *options_row_at(size_t i)
 {
 	return i < ROWS ? &table[i] : NULL;
 }
@@ -53,7 +53,7 @@ static bool same_name(const char *name, const char *s, size_t n)
 	return true;
 }
 
-const struct option *option_find(const char *name, size_t n)
+const struct option *options_row_find(const char *name, size_t n)
 {
 	for (size_t i = 0; i < ROWS; i++)
 		if (same_name(table[i].name, name, n))
@@ -61,12 +61,12 @@ const struct option *option_find(const char *name, size_t n)
 	return NULL;
 }
 
-unsigned option_bit(const struct option *row)
+unsigned options_bit(const struct option *row)
 {
 	return 1u << (row - table);
 }
 
-bool option_is_list(const struct option *row)
+bool options_is_list(const struct option *row)
 {
 	return row->kind == OPTION_TRUST || row->kind == OPTION_IMPORT;
 }
@@ -76,26 +76,27 @@ static void *member_of(struct options *o, const struct option *row)
 	return (char *)o + row->at;
 }
 
-char **option_text(struct options *o, const struct option *row)
+char **options_text_of(struct options *o, const struct option *row)
 {
 	return member_of(o, row);
 }
 
-struct options_list *option_list(struct options *o, const struct option *row)
+struct options_list *options_list_of(struct options *o,
+				     const struct option *row)
 {
 	return member_of(o, row);
 }
 
-uint64_t *option_number(struct options *o, const struct option *row)
+uint64_t *options_number_of(struct options *o, const struct option *row)
 {
 	return member_of(o, row);
 }
 
 bool options_given(const struct options *o, const char *name)
 {
-	const struct option *row = option_find(name, strlen(name));
+	const struct option *row = options_row_find(name, strlen(name));
 
-	return row && (o->given & option_bit(row));
+	return row && (o->given & options_bit(row));
 }
 
 /* ---- lists ---- */
@@ -129,11 +130,11 @@ void options_list_done(struct options_list *l)
 void options_done(struct options *o)
 {
 	for (size_t i = 0; i < ROWS; i++) {
-		if (option_is_list(&table[i]))
-			options_list_done(option_list(o, &table[i]));
+		if (options_is_list(&table[i]))
+			options_list_done(options_list_of(o, &table[i]));
 		else if (table[i].kind != OPTION_DURATION &&
 			 table[i].kind != OPTION_COUNT)
-			free(*option_text(o, &table[i]));
+			free(*options_text_of(o, &table[i]));
 	}
 	options_list_done(&o->fuse);
 	options_list_done(&o->words);
@@ -150,14 +151,14 @@ static int store_text(struct options *o, const struct option *row,
 
 	if (!copy)
 		return err_errno(err, ENOMEM, "options");
-	if (option_is_path(row, value))
-		r = option_absolute(&copy, err);
+	if (options_is_path(row, value))
+		r = options_absolute(&copy, err);
 	if (r < 0) {
 		free(copy);
 		return r;
 	}
-	free(*option_text(o, row));
-	*option_text(o, row) = copy;
+	free(*options_text_of(o, row));
+	*options_text_of(o, row) = copy;
 	return 0;
 }
 
@@ -167,12 +168,12 @@ static int take(struct options *o, const struct option *row,
 	struct options_list *list;
 
 	if (row->kind == OPTION_DURATION || row->kind == OPTION_COUNT) {
-		*option_number(o, row) = number;
+		*options_number_of(o, row) = number;
 		return 0;
 	}
-	if (!option_is_list(row))
+	if (!options_is_list(row))
 		return store_text(o, row, value, err);
-	list = option_list(o, row);
+	list = options_list_of(o, row);
 	if (!*value) {
 		options_list_done(list);
 		return 0;
@@ -185,21 +186,21 @@ static int take(struct options *o, const struct option *row,
 	return 0;
 }
 
-int option_put(struct options *o, const struct option *row, const char *value,
+int options_put(struct options *o, const struct option *row, const char *value,
 	       unsigned above, const char *where, struct err *err)
 {
 	uint64_t number = 0;
-	int r = option_check(row, value, &number, err);
+	int r = options_check(row, value, &number, err);
 
-	if (r == 0 && !(above & option_bit(row))) {
+	if (r == 0 && !(above & options_bit(row))) {
 		r = take(o, row, value, number, err);
 		if (r == 0)
-			o->given |= option_bit(row);
+			o->given |= options_bit(row);
 	}
 	return r < 0 ? err_wrap(err, r, "%s", where) : 0;
 }
 
-int option_put_list(struct options *o, const struct option *row,
+int options_put_list(struct options *o, const struct option *row,
 		    const char *value, unsigned above, const char *where,
 		    struct err *err)
 {
@@ -207,9 +208,9 @@ int option_put_list(struct options *o, const struct option *row,
 	int failed = 0;
 
 	if (!*value)
-		return option_put(o, row, value, above, where, err);
-	while (option_next_part(&value, part, &failed)) {
-		int r = *part ? option_put(o, row, part, above, where, err) :
+		return options_put(o, row, value, above, where, err);
+	while (options_next_part(&value, part, &failed)) {
+		int r = *part ? options_put(o, row, part, above, where, err) :
 				0;
 
 		if (r < 0)
@@ -222,12 +223,12 @@ int option_put_list(struct options *o, const struct option *row,
 int options_set(struct options *o, const char *name, const char *value,
 		const char *where, struct err *err)
 {
-	const struct option *row = option_find(name, strlen(name));
+	const struct option *row = options_row_find(name, strlen(name));
 
 	if (!row)
 		return err_set(err, EINVAL, "%s: no option is called '%s'",
 			       where, name);
-	return option_put(o, row, value, 0, where, err);
+	return options_put(o, row, value, 0, where, err);
 }
 
 /* ---- environment ---- */
@@ -257,10 +258,10 @@ static int from_environment(struct options *o, struct err *err)
 		value = variable(name);
 		if (!value)
 			continue;
-		r = option_is_list(&table[i]) ?
-			    option_put_list(o, &table[i], value, above, name,
+		r = options_is_list(&table[i]) ?
+			    options_put_list(o, &table[i], value, above, name,
 					    err) :
-			    option_put(o, &table[i], value, above, name, err);
+			    options_put(o, &table[i], value, above, name, err);
 		if (r < 0)
 			return r;
 	}
@@ -291,7 +292,7 @@ static int unknown_key(const char *where, const char *key, struct err *err)
 static int on_key(void *arg, const struct toml_value *v, struct err *err)
 {
 	struct config *c = arg;
-	const struct option *row = option_find(v->key, strlen(v->key));
+	const struct option *row = options_row_find(v->key, strlen(v->key));
 	char where[OPTION_VALUE_MAX + OPTION_NAME_MAX + 32];
 	int r;
 
@@ -305,13 +306,13 @@ static int on_key(void *arg, const struct toml_value *v, struct err *err)
 	if (v->type == TOML_BOOLEAN)
 		return err_set(err, EINVAL, "%s: needs %s, not true or false",
 			       where, row->unit);
-	if (v->type == TOML_ARRAY && !option_is_list(row))
+	if (v->type == TOML_ARRAY && !options_is_list(row))
 		return err_set(err, EINVAL, "%s: takes one value, not a list",
 			       where);
 	if (v->count == 0)
-		return option_put(c->o, row, "", c->above, where, err);
+		return options_put(c->o, row, "", c->above, where, err);
 	for (size_t i = 0; i < v->count; i++) {
-		r = option_put(c->o, row, v->items[i], c->above, where, err);
+		r = options_put(c->o, row, v->items[i], c->above, where, err);
 		if (r < 0)
 			return r;
 	}
@@ -400,9 +401,9 @@ static int default_rows(struct options *o, struct err *err)
 	for (size_t i = 0; i < ROWS; i++) {
 		int r;
 
-		if (!table[i].fallback || (given & option_bit(&table[i])))
+		if (!table[i].fallback || (given & options_bit(&table[i])))
 			continue;
-		r = option_put(o, &table[i], table[i].fallback, 0,
+		r = options_put(o, &table[i], table[i].fallback, 0,
 			       table[i].name, err);
 		if (r < 0)
 			return r;

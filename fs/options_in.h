@@ -39,40 +39,41 @@ struct option {
 };
 
 /* Row i, or NULL at the end. Bit i of options.given is its. */
-const struct option *option_at(size_t i);
+const struct option *options_row_at(size_t i);
 /* By name, '-' and '_' alike; NULL. */
-const struct option *option_find(const char *name, size_t n);
-unsigned option_bit(const struct option *row);
-bool option_is_list(const struct option *row);
-char **option_text(struct options *o, const struct option *row);
-struct options_list *option_list(struct options *o, const struct option *row);
-uint64_t *option_number(struct options *o, const struct option *row);
+const struct option *options_row_find(const char *name, size_t n);
+unsigned options_bit(const struct option *row);
+bool options_is_list(const struct option *row);
+char **options_text_of(struct options *o, const struct option *row);
+struct options_list *options_list_of(struct options *o,
+				     const struct option *row);
+uint64_t *options_number_of(struct options *o, const struct option *row);
 
 /* -EINVAL with a sentence; *number for durations (ms) and counts. */
-int option_check(const struct option *row, const char *value,
+int options_check(const struct option *row, const char *value,
 		 uint64_t *number, struct err *err);
 /* Is this value of it a path? */
-bool option_is_path(const struct option *row, const char *value);
+bool options_is_path(const struct option *row, const char *value);
 
 /*
  * Check a value and take it, unless `above` has the option's bit. `where`
  * stands in front of the sentence: "--cache", "/etc/kernelfs.conf:3: cache".
  * An empty list value forgets what this layer gathered before it.
  */
-int option_put(struct options *o, const struct option *row, const char *value,
+int options_put(struct options *o, const struct option *row, const char *value,
 	       unsigned above, const char *where, struct err *err);
 /* The same for each part of a list written with commas; "\," is a comma. */
-int option_put_list(struct options *o, const struct option *row,
+int options_put_list(struct options *o, const struct option *row,
 		    const char *value, unsigned above, const char *where,
 		    struct err *err);
 /* Relative to the current folder, "~/" to HOME: absolute from now on. */
-int option_absolute(char **path, struct err *err);
+int options_absolute(char **path, struct err *err);
 
 int options_list_add(struct options_list *l, const char *s, size_t n);
 void options_list_done(struct options_list *l);
 
 /* One step of a comma list: its text without escapes and quotes; false at
  * the end. `part` holds OPTION_VALUE_MAX + 1; -E2BIG in *failed if longer. */
-bool option_next_part(const char **at, char *part, int *failed);
+bool options_next_part(const char **at, char *part, int *failed);
 
 #endif

@@ -127,7 +127,7 @@ static int unknown_long(const char *name, struct err *err)
 	if (fuse_find(plain) || fuse_find(with_value) || is_foreign(plain))
 		return err_set(err, EINVAL, "--%.64s is an option of the "
 			       "mount: write -o %.64s", name, plain);
-	for (size_t i = 0; (row = option_at(i)); i++)
+	for (size_t i = 0; (row = options_row_at(i)); i++)
 		names[n++] = row->name;
 	for (size_t i = 0; i < FLAGS; i++)
 		names[n++] = flags[i].name;
@@ -149,7 +149,7 @@ static int unknown_part(const char *name, struct err *err)
 	const char *near;
 	size_t n = 0;
 
-	for (size_t i = 0; (row = option_at(i)); i++)
+	for (size_t i = 0; (row = options_row_at(i)); i++)
 		names[n++] = row->name;
 	for (size_t i = 0; i < FUSE_WORDS; i++)
 		names[n++] = fuse_words[i];
@@ -172,7 +172,7 @@ static int read_part(struct options *o, char *part, struct err *err)
 
 	if (word)
 		return add_fuse(o, part, word, err);
-	row = option_find(part, n);
+	row = options_row_find(part, n);
 	if (!row && is_foreign(part))
 		return 0;
 	if (!row) {
@@ -183,7 +183,7 @@ static int read_part(struct options *o, char *part, struct err *err)
 	if (!part[n])
 		return err_set(err, EINVAL, "%s: needs a value: %s=%s", where,
 			       row->name, row->unit);
-	return option_put(o, row, part + n + 1, 0, where, err);
+	return options_put(o, row, part + n + 1, 0, where, err);
 }
 
 static int read_parts(struct options *o, const char *list, struct err *err)
@@ -191,7 +191,7 @@ static int read_parts(struct options *o, const char *list, struct err *err)
 	char part[OPTION_VALUE_MAX + OPTION_NAME_MAX];
 	int failed = 0;
 
-	while (option_next_part(&list, part, &failed)) {
+	while (options_next_part(&list, part, &failed)) {
 		int r = *part ? read_part(o, part, err) : 0;
 
 		if (r < 0)
@@ -228,7 +228,7 @@ static int raise_flag(struct options *o, const struct flag *f)
 static int read_long(struct line *l, const char *arg)
 {
 	size_t n = strcspn(arg, "=");
-	const struct option *row = option_find(arg, n);
+	const struct option *row = options_row_find(arg, n);
 	const char *value = arg[n] ? arg + n + 1 : NULL;
 	char where[OPTION_NAME_MAX + 8];
 
@@ -255,7 +255,7 @@ static int read_long(struct line *l, const char *arg)
 	if (!value)
 		return err_set(l->err, EINVAL, "%s: needs a value: %s=%s",
 			       where, where, row->unit);
-	return option_put(l->o, row, value, 0, where, l->err);
+	return options_put(l->o, row, value, 0, where, l->err);
 }
 
 static int read_short(struct line *l, const char *arg)

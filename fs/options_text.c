@@ -39,7 +39,7 @@ void options_help(struct text *out)
 {
 	const struct option *row;
 
-	for (size_t i = 0; (row = option_at(i)); i++) {
+	for (size_t i = 0; (row = options_row_at(i)); i++) {
 		char sentence[512], name[OPTION_NAME_MAX + 1];
 		size_t column;
 
@@ -98,12 +98,12 @@ void options_report(const struct options *o, struct text *out)
 {
 	const struct option *row;
 
-	for (size_t i = 0; (row = option_at(i)); i++) {
+	for (size_t i = 0; (row = options_row_at(i)); i++) {
 		const char *at = (const char *)o + row->at;
 		const char *value;
 		uint64_t number;
 
-		if (option_is_list(row)) {
+		if (options_is_list(row)) {
 			struct options_list l;
 
 			memcpy(&l, at, sizeof(l));

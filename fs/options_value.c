@@ -114,13 +114,13 @@ static int check_duration(const struct option *row, const char *s,
 	return 0;
 }
 
-int option_check(const struct option *row, const char *value,
+int options_check(const struct option *row, const char *value,
 		 uint64_t *number, struct err *err)
 {
 	if (strlen(value) > OPTION_VALUE_MAX)
 		return err_set(err, EINVAL, "longer than %u bytes",
 			       OPTION_VALUE_MAX);
-	if (!*value && !option_is_list(row))
+	if (!*value && !options_is_list(row))
 		return err_set(err, EINVAL, "needs a value: %s", row->unit);
 	switch (row->kind) {
 	case OPTION_URL:
@@ -146,7 +146,7 @@ int option_check(const struct option *row, const char *value,
 
 /* ---- paths ---- */
 
-bool option_is_path(const struct option *row, const char *value)
+bool options_is_path(const struct option *row, const char *value)
 {
 	if (row->kind == OPTION_ENV) /* no spec holds a '/' or ends so */
 		return strchr(value, '/') || text_ends(value, ".json");
@@ -155,7 +155,7 @@ bool option_is_path(const struct option *row, const char *value)
 	return row->kind == OPTION_PATH;
 }
 
-int option_absolute(char **path, struct err *err)
+int options_absolute(char **path, struct err *err)
 {
 	AUTO(auto_text) struct text t = TEXT_INIT(2 * OPTION_VALUE_MAX);
 	AUTO(auto_free) char *cwd = NULL;
@@ -182,7 +182,7 @@ int option_absolute(char **path, struct err *err)
 
 /* ---- comma lists ---- */
 
-bool option_next_part(const char **at, char *part, int *failed)
+bool options_next_part(const char **at, char *part, int *failed)
 {
 	const char *p = *at;
 	bool quoted = false;

@@ -589,6 +589,24 @@ static void the_report_is_a_config_file_that_says_the_same(void **state)
 	text_done(&second);
 }
 
+static void the_report_of_a_config_file_can_be_read_again(void **state)
+{
+	struct text t = TEXT_INIT(65536);
+	char arg[PATH_MAX + 16];
+
+	put_config("connections = 9\n");
+	(void)snprintf(arg, sizeof(arg), "--config=%s", config);
+	assert_int_equal(read_line(arg, NULL), 0);
+	assert_settles();
+	options_report(&o, &t);
+	assert_non_null(strstr(text_str(&t), config));
+	(void)fresh(state);
+	put_config(text_str(&t));
+	assert_settles();
+	assert_int_equal(o.connections, 9);
+	text_done(&t);
+}
+
 static void a_token_is_never_in_the_report(void **state)
 {
 	struct text t = TEXT_INIT(65536);
@@ -620,7 +638,7 @@ static void help_names_every_option_within_80_columns(void **state)
 
 	(void)state;
 	options_help(&t);
-	for (size_t i = 0; (row = option_at(i)); i++) {
+	for (size_t i = 0; (row = options_row_at(i)); i++) {
 		char name[OPTION_NAME_MAX + 8];
 
 		(void)snprintf(name, sizeof(name), "--%s=", row->name);
@@ -670,6 +688,7 @@ int main(void)
 		TEST(refuses_a_file_that_is_no_text),
 		TEST(every_beginning_of_a_file_is_answered),
 		TEST(the_report_is_a_config_file_that_says_the_same),
+		TEST(the_report_of_a_config_file_can_be_read_again),
 		TEST(a_token_is_never_in_the_report),
 		TEST(help_names_every_option_within_80_columns),
 	};
