@@ -473,7 +473,7 @@ static void brings_a_blob_and_knows_it_afterwards(void **state)
 
 static void downloads_once_for_32_askers(void **state)
 {
-	struct waiting w[32];
+	static struct waiting w[32];
 
 	(void)state;
 	hold("a");

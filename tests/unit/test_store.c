@@ -550,6 +550,67 @@ static void reads_on_when_the_cache_is_read_only(void **state)
 	must_pass(with_mount(read_only, "size=2m,mode=700"));
 }
 
+static int open_to_all(const char *path, const struct stat *st, int kind,
+		       struct FTW *at)
+{
+	(void)st;
+	(void)at;
+	return kind == FTW_D ? chmod(path, 0555) : 0;
+}
+
+static int ours_again(const char *path, const struct stat *st, int kind,
+		      struct FTW *at)
+{
+	(void)st;
+	(void)at;
+	return kind == FTW_D ? chmod(path, 0755) : 0;
+}
+
+/* As somebody who may read the folder and not write it. */
+static int not_ours_to_write(void)
+{
+	struct err err = ERR_INIT;
+	struct store *s = NULL;
+	struct digest d = digest_of("kept", 4);
+	int fd;
+
+	if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
+		return 1;
+	if (store_new(&s, dir, NULL) < 0)
+		return 2;
+	fd = store_open(s, &d);
+	if (fd < 0 || close(fd) < 0)
+		return 3;
+	if (take_in(s, "new", &err) != -EACCES || !strstr(err.text, dir))
+		return 4;
+	store_free(s);
+	return 0;
+}
+
+static void reads_on_in_a_folder_that_we_may_not_write(void **state)
+{
+	struct store *s = store_at(dir);
+	char path[2 * SCRATCH_MAX];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(take_in(s, "kept", NULL), 0);
+	store_free(s);
+	assert_int_equal(chmod(dir, 0555), 0);
+	path_in(path, "blobs");
+	assert_int_equal(nftw(path, open_to_all, 16, FTW_PHYS), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(not_ours_to_write());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(nftw(path, ours_again, 16, FTW_PHYS), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* ---- processes ---- */
 
 static void removes_what_the_dead_left_and_spares_the_living(void **state)
@@ -756,6 +817,7 @@ int main(void)
 		TEST(shares_with_a_group_what_the_group_may_write),
 		TEST(says_so_when_the_disk_is_full),
 		TEST(reads_on_when_the_cache_is_read_only),
+		TEST(reads_on_in_a_folder_that_we_may_not_write),
 		TEST(removes_what_the_dead_left_and_spares_the_living),
 		TEST(locks_a_blob_for_one_at_a_time),
 		TEST(processes_race_for_a_blob_and_all_win),
