@@ -17,7 +17,12 @@ static void memo_done(struct memo_waiter *m, int r, const struct err *err)
 {
 	struct view_wait *w = map_item(m, struct view_wait, memo);
 
-	w->done(w, r, err);
+	/* An absence is an answer, and kept: who asked may go on from it (a
+	 * commit without build/ is still a commit), so it asks again. */
+	if (r == -ENOENT)
+		w->done(w, 0, NULL);
+	else
+		w->done(w, r, err);
 }
 
 static void fetch_done(struct fetch_waiter *f, int r, const struct err *err)
