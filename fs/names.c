@@ -46,6 +46,8 @@ struct names {
 	size_t named_count;
 	struct names_entry *entries; /* lock, owned, by package */
 	size_t entry_count; /* lock */
+	char (*met)[REF_PART_MAX + 1]; /* lock, owned: other owners */
+	size_t met_count; /* lock */
 	int64_t changed_s; /* lock */
 	bool stopping; /* lock */
 };
@@ -339,6 +341,7 @@ void names_free(struct names *n)
 	free(n->wants);
 	free(n->named);
 	free(n->entries);
+	free(n->met);
 	(void)pthread_cond_destroy(&n->arrived);
 	lock_done(&n->lock);
 	free(n);
@@ -396,6 +399,17 @@ static const char *want_owner(const struct want *w)
 	return w->is_owner ? w->owner : w->ref.repo.owner;
 }
 
+static bool met_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
+{
+	bool there;
+
+	lock_take(&n->lock);
+	there = i < n->met_count &&
+		text_copy(out, REF_PART_MAX + 1, n->met[i]) == 0;
+	lock_drop(&n->lock);
+	return there;
+}
+
 bool names_owner_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
 {
 	size_t seen = 0;
@@ -411,15 +425,54 @@ bool names_owner_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
 			continue;
 		return text_copy(out, REF_PART_MAX + 1, owner) == 0;
 	}
+	return met_at(n, i - seen, out);
+}
+
+static bool is_met_locked(const struct names *n, const char *owner)
+	LOCK_REQUIRES(&n->lock)
+{
+	for (size_t i = 0; i < n->met_count; i++)
+		if (!strcmp(n->met[i], owner))
+			return true;
 	return false;
 }
 
 bool names_owner_known(struct names *n, const char *owner)
 {
+	bool met;
+
 	for (size_t k = 0; k < n->count; k++)
 		if (!strcmp(want_owner(&n->wants[k]), owner))
 			return true;
-	return false;
+	lock_take(&n->lock);
+	met = is_met_locked(n, owner);
+	lock_drop(&n->lock);
+	return met;
+}
+
+static void add_met_locked(struct names *n, const char *owner)
+	LOCK_REQUIRES(&n->lock)
+{
+	void *more = reallocarray(n->met, n->met_count + 1, sizeof(*n->met));
+
+	if (!more)
+		return; /* it is asked for again, and that is all */
+	n->met = more;
+	if (text_copy(n->met[n->met_count], sizeof(*n->met), owner) < 0)
+		return;
+	n->met_count++;
+	if (!ref_is_identifier(owner)) /* the root lists it from now on */
+		n->changed_s = io_wall_s();
+}
+
+void names_owner_met(struct names *n, const char *owner)
+{
+	if (names_owner_known(n, owner))
+		return;
+	lock_take(&n->lock);
+	if (n->met_count < NAMES_OWNERS_MAX && !is_met_locked(n, owner))
+		add_met_locked(n, owner);
+	lock_drop(&n->lock);
 }
 
 bool names_listed(struct names *n, const struct repo_id *repo)

@@ -60,6 +60,9 @@ int64_t names_changed_s(struct names *n);
 /* Owner i of all owners that are known; false at the end. */
 bool names_owner_at(struct names *n, size_t i, char out[REF_PART_MAX + 1]);
 bool names_owner_known(struct names *n, const char *owner);
+/* The source knows this one, too; so many are remembered. */
+#define NAMES_OWNERS_MAX 4096
+void names_owner_met(struct names *n, const char *owner);
 /* Call `each` for every repository in the list of an import owner; false
  * when there is no list of it (yet). */
 bool names_add_list(struct names *n, const char *owner, void *arg,

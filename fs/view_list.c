@@ -23,6 +23,7 @@
 struct set_item {
 	char *name; /* owned */
 	enum view_type type;
+	uint32_t order; /* before the name */
 };
 
 struct set {
@@ -39,7 +40,8 @@ static void set_done(struct set *s)
 	free(s->items);
 }
 
-static void set_add(struct set *s, const char *name, enum view_type type)
+static void set_add_at(struct set *s, const char *name, enum view_type type,
+		       uint32_t order)
 {
 	if (s->failed)
 		return;
@@ -57,23 +59,32 @@ static void set_add(struct set *s, const char *name, enum view_type type)
 	}
 	s->items[s->count].name = strdup(name);
 	s->items[s->count].type = type;
+	s->items[s->count].order = order;
 	if (!s->items[s->count].name)
 		s->failed = -ENOMEM;
 	else
 		s->count++;
 }
 
-static int by_name(const void *a, const void *b)
+static void set_add(struct set *s, const char *name, enum view_type type)
+{
+	set_add_at(s, name, type, 0);
+}
+
+static int by_order_and_name(const void *a, const void *b)
 {
 	const struct set_item *x = a, *y = b;
 
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
 	return strcmp(x->name, y->name);
 }
 
 static void set_sort(struct set *s)
 {
 	if (s->count)
-		qsort(s->items, s->count, sizeof(*s->items), by_name);
+		qsort(s->items, s->count, sizeof(*s->items),
+		      by_order_and_name);
 }
 
 /*
@@ -120,7 +131,7 @@ static void list_packages(struct view *v, struct set *s, enum view_type type)
 	struct names_entry e;
 
 	for (size_t i = 0; names_at(v->world->names, i, &e); i++)
-		set_add(s, e.package, type);
+		set_add_at(s, e.package, type, e.order);
 }
 
 static void list_root(struct view *v, struct set *s)
@@ -132,9 +143,9 @@ static void list_root(struct view *v, struct set *s)
 	 * package of every Python that has us on its path. */
 	for (size_t i = 0; names_owner_at(v->world->names, i, owner); i++)
 		if (!ref_is_identifier(owner))
-			set_add(s, owner, VIEW_DIR);
-	set_add(s, ".env", VIEW_DIR);
-	set_add(s, ".kernelfs", VIEW_DIR);
+			set_add_at(s, owner, VIEW_DIR, UINT32_MAX);
+	set_add_at(s, ".env", VIEW_DIR, UINT32_MAX);
+	set_add_at(s, ".kernelfs", VIEW_DIR, UINT32_MAX);
 }
 
 struct owner_list {
@@ -185,6 +196,17 @@ static int add_listed(void *arg, const struct repo_id *repo)
 	return 0;
 }
 
+/* What an option names is there, whatever the source lists. */
+static void add_named(struct view *v, const char *owner, struct set *s)
+{
+	size_t count;
+	const struct ref *named = names_named(v->world->names, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(named[i].repo.owner, owner))
+			set_add(s, named[i].repo.name, VIEW_LINK);
+}
+
 static int list_owner(struct view *v, const char *owner, struct view_wait *w,
 		      struct set *s, struct err *err)
 {
@@ -202,6 +224,7 @@ static int list_owner(struct view *v, const char *owner, struct view_wait *w,
 		for (size_t i = 0; i < n->count; i++)
 			set_add(s, n->names[i], VIEW_LINK);
 	}
+	add_named(v, owner, s);
 	(void)resolve_each_commit(v->world->resolve, add_decided, &o);
 	r = catalog_cached(v->world->catalog, owner, add_cached, &o);
 	return r < 0 ? err_set(err, -r, "list the cached kernels of '%s'",

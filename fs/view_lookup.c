@@ -103,7 +103,10 @@ static int look_owner_name(const struct look *l)
 		return make_kind(l, NODE_OWNER);
 	r = resolve_kernels(l->v->world->resolve, l->name, view_in_memo(l->w),
 			    &a, l->err);
-	return r < 0 ? r : make_kind(l, NODE_OWNER);
+	if (r < 0)
+		return r;
+	names_owner_met(l->v->world->names, l->name);
+	return make_kind(l, NODE_OWNER);
 }
 
 static int look_root(const struct look *l)
