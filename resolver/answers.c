@@ -25,7 +25,7 @@ int answers_key_read(struct answers_key *k, const void *key, size_t len)
 }
 
 int answers_key_set(struct answers_key *k, const struct repo_id *repo,
-		   const char *commit, char sep, const char *rest)
+		    const char *commit, char sep, const char *rest)
 {
 	int n = snprintf(k->s, sizeof(k->s), "%s/%s@%s%c%s", repo->owner,
 			 repo->name, commit, sep, rest);
@@ -55,14 +55,17 @@ int answers_key_split(struct answers_key *k, char sep, struct ref *ref,
 int answers_absent_check(struct resolve *r, const char *what, struct err *err)
 {
 	unsigned next = __atomic_load_n(&r->absent_next, __ATOMIC_RELAXED);
-	int64_t oldest = __atomic_load_n(
-		&r->absent_ms[next % ANSWERS_ABSENT_PER_MINUTE], __ATOMIC_RELAXED);
+	int64_t oldest =
+		__atomic_load_n(&r->absent_ms[next % ANSWERS_ABSENT_PER_MINUTE],
+				__ATOMIC_RELAXED);
 
 	if (oldest == 0 || io_now_ms() - oldest >= ANSWERS_ABSENT_MS)
 		return 0;
-	return err_set(err, EIO, "'%s': %d names that do not exist were asked "
+	return err_set(err, EIO,
+		       "'%s': %d names that do not exist were asked "
 		       "for within a minute; not asking the source for more "
-		       "now", what, ANSWERS_ABSENT_PER_MINUTE);
+		       "now",
+		       what, ANSWERS_ABSENT_PER_MINUTE);
 }
 
 int answers_absent_note(struct resolve *r, int result, int64_t *keep_ms)
@@ -117,9 +120,9 @@ static int make_trust(void *ctx, const void *key, size_t len,
 	n = catalog_trusted(r->catalog, k.s, false, answers_reach(stage), &yes,
 			    err);
 	if (n < 0)
-		return n == -EAGAIN ? n :
-				      err_wrap(err, n, "trust of publisher '%s'",
-					       k.s);
+		return n == -EAGAIN ? n
+				    : err_wrap(err, n,
+					       "trust of publisher '%s'", k.s);
 	answer = malloc(sizeof(*answer));
 	if (!answer)
 		return err_errno(err, ENOMEM, "trust");
@@ -133,17 +136,17 @@ static int make_trust(void *ctx, const void *key, size_t len,
  * of any age will do: the bytes were taken in under it.
  */
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
-		      enum memo_stage stage, struct err *err)
+		    enum memo_stage stage, struct err *err)
 {
-	struct memo_ref ref = { 0 };
+	struct memo_ref ref = {0};
 	bool yes = false;
 	int n;
 
 	if (trusted_by_option(r, repo))
 		return 1;
 	if (stage == MEMO_LOCAL) {
-		n = catalog_trusted(r->catalog, repo->owner, true,
-				    CATALOG_DISK, &yes, err);
+		n = catalog_trusted(r->catalog, repo->owner, true, CATALOG_DISK,
+				    &yes, err);
 		return n < 0 ? n : yes;
 	}
 	n = memo_ask_blocking(r->memo[ANSWERS_TRUST], repo->owner,

@@ -8,9 +8,9 @@
  *
  *	trust	owner				does the source trust it
  *	kernels	owner				its repositories
- *	refs	owner/repo			branches and tags, once per mount
- *	commit	owner/repo@rev			what the revision is
- *	folder	owner/repo@commit:dir		a folder alone
+ *	refs	owner/repo			branches and tags, once per
+ *mount commit	owner/repo@rev			what the revision is folder
+ *owner/repo@commit:dir		a folder alone
  *	build	owner/repo@commit:variant	all of a build
  *	pick	owner/repo@commit|spec		the choice
  *
@@ -66,8 +66,7 @@ int answers_key_split(struct answers_key *k, char sep, struct ref *ref,
 
 /* Names that do not exist are asked for sparingly: -EIO when this minute's
  * share is used up. */
-int answers_absent_check(struct resolve *r, const char *what,
-			 struct err *err);
+int answers_absent_check(struct resolve *r, const char *what, struct err *err);
 /* Count an -ENOENT and keep it for a minute; gives `result` back. */
 int answers_absent_note(struct resolve *r, int result, int64_t *keep_ms);
 

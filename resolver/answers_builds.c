@@ -74,7 +74,8 @@ static int make_build(void *ctx, const void *key, size_t len,
 	if (n < 0)
 		return n;
 	if (n == 0)
-		return err_set(err, EACCES, "'%s': publisher '%s' is not "
+		return err_set(err, EACCES,
+			       "'%s': publisher '%s' is not "
 			       "trusted; if you trust it, mount with trust=%s",
 			       k.s, ref.repo.owner, ref.repo.owner);
 	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
@@ -97,10 +98,11 @@ struct picking {
 };
 
 /* A listing from another table when asking, straight from disk when not. */
-static int listed(const struct picking *w, enum answers_table t, const struct pick *p,
-		  const char *rest, struct tree **out, struct err *err)
+static int listed(const struct picking *w, enum answers_table t,
+		  const struct pick *p, const char *rest, struct tree **out,
+		  struct err *err)
 {
-	struct memo_ref ref = { 0 };
+	struct memo_ref ref = {0};
 	struct answers_key k;
 	int n;
 
@@ -123,8 +125,8 @@ static int world_builds(void *ctx, const struct pick *p, struct tree **out,
 	int n;
 
 	if (w->stage == MEMO_LOCAL)
-		return catalog_tree(w->r->catalog, &p->repo, p->commit,
-				    "build", false, CATALOG_DISK, out, err);
+		return catalog_tree(w->r->catalog, &p->repo, p->commit, "build",
+				    false, CATALOG_DISK, out, err);
 	n = listed(w, ANSWERS_FOLDER, p, "build", out, &why);
 	if (n != -ENOENT) {
 		if (n < 0 && err)
@@ -134,8 +136,8 @@ static int world_builds(void *ctx, const struct pick *p, struct tree **out,
 	/* No build/ is an answer only if the commit itself is there. */
 	n = listed(w, ANSWERS_FOLDER, p, "", &root, err);
 	if (n < 0)
-		return n == -ENOENT ? err_set(err, EIO, "%s",
-					      err_text(&why)) : n;
+		return n == -ENOENT ? err_set(err, EIO, "%s", err_text(&why))
+				    : n;
 	tree_unref(root);
 	return err_set(err, ENOENT, "%s", err_text(&why));
 }
@@ -156,9 +158,11 @@ static int world_listing(void *ctx, const struct pick *p, const char *variant,
 
 	if (w->stage == MEMO_REMOTE) {
 		n = listed(w, ANSWERS_BUILD, p, variant, out, err);
-		return n == -ENOENT ? err_set(err, EIO, "build '%s' is named "
-					      "but cannot be listed", variant) :
-				      n;
+		return n == -ENOENT ? err_set(err, EIO,
+					      "build '%s' is named "
+					      "but cannot be listed",
+					      variant)
+				    : n;
 	}
 	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
 	return catalog_tree(w->r->catalog, &p->repo, p->commit, dir, true,
@@ -172,16 +176,17 @@ static int world_metadata(void *ctx, const struct pick *p, const char *variant,
 	const struct picking *w = ctx;
 	char dir[sizeof("build/") + REF_TEXT_MAX];
 	uint32_t i = tree_find(build, "metadata.json");
-	struct tree_entry e = { .kind = TREE_FOLDER };
+	struct tree_entry e = {.kind = TREE_FOLDER};
 
 	if (i != TREE_NONE)
 		tree_get(build, i, &e);
 	if (e.kind != TREE_FILE)
 		return -ENOENT;
 	if (e.size > METADATA_BYTES_MAX)
-		return err_set(err, EIO, "metadata.json of build '%s' has "
-			       "%llu bytes", variant,
-			       (unsigned long long)e.size);
+		return err_set(err, EIO,
+			       "metadata.json of build '%s' has "
+			       "%llu bytes",
+			       variant, (unsigned long long)e.size);
 	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
 	return catalog_read(w->r->catalog, &p->repo, p->commit, dir, &e,
 			    answers_reach(w->stage), out, err);
@@ -196,7 +201,7 @@ static int make_pick(void *ctx, const void *key, size_t len,
 		     enum memo_stage stage, void **value, int64_t *keep_ms,
 		     struct err *err)
 {
-	struct picking w = { .r = ctx, .stage = stage };
+	struct picking w = {.r = ctx, .stage = stage};
 	const struct pick_world world = {
 		.ctx = &w,
 		.builds = world_builds,

@@ -17,7 +17,7 @@
 /* Does the owner's list, if it is known, name this repository? */
 static bool is_listed(struct resolve *r, const struct repo_id *repo)
 {
-	struct memo_ref ref = { 0 };
+	struct memo_ref ref = {0};
 	bool found = false;
 
 	if (memo_ask(r->memo[ANSWERS_KERNELS], repo->owner, strlen(repo->owner),
@@ -39,8 +39,7 @@ static void free_names(void *value)
 	free(value);
 }
 
-static int add_cached(void *arg, const struct repo_id *repo,
-		      const char *commit)
+static int add_cached(void *arg, const struct repo_id *repo, const char *commit)
 {
 	struct source_names *n = arg;
 	char **more;
@@ -87,8 +86,8 @@ static int make_kernels(void *ctx, const void *key, size_t len,
 		return err_errno(err, ENOMEM, "list owner '%s'", k.s);
 	n = catalog_kernels(r->catalog, k.s, CATALOG_SOURCE, names, NULL, &why);
 	if (n < 0 && n != -ENOENT && n != -ENOSYS &&
-	    catalog_kernels(r->catalog, k.s, CATALOG_DISK, names, NULL,
-			    NULL) == 0)
+	    catalog_kernels(r->catalog, k.s, CATALOG_DISK, names, NULL, NULL) ==
+		    0)
 		n = 0;
 	if (n == 0 || n == -ENOSYS || n == -ENOENT) {
 		int more = catalog_cached(r->catalog, k.s, add_cached, names);
@@ -160,7 +159,7 @@ static int make_refs(void *ctx, const void *key, size_t len,
 static const struct source_ref *default_ref(const struct source_refs *refs)
 {
 	const struct source_ref *best = NULL;
-	struct version_tag top = { { 0 } };
+	struct version_tag top = {{0}};
 	uint32_t highest = 0;
 
 	for (size_t i = 0; i < refs->branch_count; i++) {
@@ -242,12 +241,13 @@ static int commit_from_refs(struct resolve *r, const struct ref *ref,
 {
 	char repo[2 * REF_PART_MAX + 2];
 	const struct source_ref *found;
-	struct memo_ref refs = { 0 };
+	struct memo_ref refs = {0};
 	int n;
 
 	(void)snprintf(repo, sizeof(repo), "%s/%s", ref->repo.owner,
 		       ref->repo.name);
-	n = memo_ask_blocking(r->memo[ANSWERS_REFS], repo, strlen(repo), &refs, err);
+	n = memo_ask_blocking(r->memo[ANSWERS_REFS], repo, strlen(repo), &refs,
+			      err);
 	if (n < 0)
 		return n;
 	found = find_ref(refs.value, ref);
@@ -257,8 +257,10 @@ static int commit_from_refs(struct resolve *r, const struct ref *ref,
 		(void)text_copy(out->revision, sizeof(out->revision),
 				found->name);
 	} else {
-		n = err_set(err, ENOENT, "'%s': the repository has no such "
-			    "branch or tag", text);
+		n = err_set(err, ENOENT,
+			    "'%s': the repository has no such "
+			    "branch or tag",
+			    text);
 	}
 	memo_drop(r->memo[ANSWERS_REFS], &refs);
 	if (!found) /* a later question shall see what has come since */

@@ -75,7 +75,7 @@ static int judge(struct pick *p, const char *variant,
 	AUTO(auto_tree) struct tree *tree = NULL;
 	AUTO(auto_text) struct text json = TEXT_INIT(METADATA_BYTES_MAX);
 	char nested[REF_PART_MAX + 16];
-	struct metadata meta = { 0 };
+	struct metadata meta = {0};
 	struct err why = ERR_INIT;
 	int r;
 
@@ -108,7 +108,8 @@ static int judge(struct pick *p, const char *variant,
 	if (p->nested && !has_file(tree, nested)) {
 		(void)snprintf(reason, CHOOSE_REASON_MAX,
 			       "no __init__.py, neither in the build nor in "
-			       "its folder '%.96s'", p->package);
+			       "its folder '%.96s'",
+			       p->package);
 		return 0;
 	}
 	p->tree = TAKE(tree);
@@ -132,9 +133,8 @@ static int settle(struct pick *p, const struct pick_world *w, struct err *err)
 	}
 	p->refused = ERR_NO_BUILD;
 	(void)snprintf(p->why, sizeof(p->why), "%s",
-		       p->decisions.count ?
-			       "no build fits this environment" :
-			       "this revision has no builds");
+		       p->decisions.count ? "no build fits this environment"
+					  : "this revision has no builds");
 	return 0;
 }
 
@@ -157,9 +157,9 @@ static int choose_among(struct pick *p, const struct pick_world *w,
 	return choose(&p->decisions, names, count, &p->env, err);
 }
 
-int pick_make(struct pick **out, const struct repo_id *repo,
-	      const char *commit, const struct env *env,
-	      const struct pick_world *world, struct err *err)
+int pick_make(struct pick **out, const struct repo_id *repo, const char *commit,
+	      const struct env *env, const struct pick_world *world,
+	      struct err *err)
 {
 	AUTO(auto_pick) struct pick *p = calloc(1, sizeof(*p));
 	int r;
@@ -183,8 +183,9 @@ int pick_make(struct pick **out, const struct repo_id *repo,
 			       "publisher '%s' is not trusted: the Hub does "
 			       "not mark it as a trusted kernel publisher; if "
 			       "you trust it, mount with trust=%s or "
-			       "trust=%s/%s", repo->owner, repo->owner,
-			       repo->owner, repo->name);
+			       "trust=%s/%s",
+			       repo->owner, repo->owner, repo->owner,
+			       repo->name);
 	} else {
 		r = settle(p, world, err);
 		if (r < 0)

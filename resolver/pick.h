@@ -25,11 +25,11 @@ struct pick {
 	char package[REF_PART_MAX + 1];
 	struct decisions decisions;
 	const char *variant; /* the chosen one's name, or NULL */
-	bool nested; /* the importable folder is <variant>/<package> */
+	bool nested;	     /* the importable folder is <variant>/<package> */
 	bool dirty; /* built from uncommitted sources, as its metadata says */
 	struct tree *tree; /* owned; listing of the chosen build, or NULL */
-	int refused; /* 0, EACCES (publisher), ENODEV (nothing fits) */
-	char why[768]; /* a sentence when refused */
+	int refused;	   /* 0, EACCES (publisher), ENODEV (nothing fits) */
+	char why[768];	   /* a sentence when refused */
 };
 
 /* What making one asks of the floor below; each blocks as it must. */
@@ -49,9 +49,9 @@ struct pick_world {
 };
 
 /* -errno only when the world could not answer (-EAGAIN included). */
-int pick_make(struct pick **out, const struct repo_id *repo,
-	      const char *commit, const struct env *env,
-	      const struct pick_world *world, struct err *err);
+int pick_make(struct pick **out, const struct repo_id *repo, const char *commit,
+	      const struct env *env, const struct pick_world *world,
+	      struct err *err);
 void pick_free(struct pick *p); /* NULL allowed */
 
 /* For a person: what was chosen and, line by line, why not the others.

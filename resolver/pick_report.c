@@ -45,9 +45,9 @@ static void add_lines(const struct pick *p, const char *indent,
 
 	for (size_t i = 0; i < p->decisions.count; i++) {
 		const struct decision *d = &p->decisions.items[i];
-		const char *mark = !d->accepted ? "✗" :
-			i == 0 && p->variant	? "→" :
-						  "✓";
+		const char *mark = !d->accepted		  ? "✗"
+				   : i == 0 && p->variant ? "→"
+							  : "✓";
 
 		text_printf(out, "%s%s %-*s  %s\n", indent, mark, width,
 			    d->name, verdict(p, i));
@@ -62,9 +62,9 @@ void pick_report(const struct pick *p, const char *revision, struct text *out)
 	add_name(p, revision, out);
 	text_printf(out, "\n  commit       %s\n  environment  %s\n", p->commit,
 		    p->spec);
-	text_printf(out, "  build        %s%s\n",
-		    p->variant ? p->variant : "none: ",
-		    p->variant ? "" : p->why);
+	text_printf(
+		out, "  build        %s%s\n",
+		p->variant ? p->variant : "none: ", p->variant ? "" : p->why);
 	if (p->nested && p->variant)
 		text_printf(out, "  package      %s/%s\n", p->variant,
 			    p->package);

@@ -57,9 +57,9 @@ void resolve_free(struct resolve *r)
 
 /* ---- questions ---- */
 
-static int ask(struct resolve *r, enum answers_table t, const struct answers_key *k,
-	       struct memo_waiter *w, struct resolve_answer *out,
-	       struct err *err)
+static int ask(struct resolve *r, enum answers_table t,
+	       const struct answers_key *k, struct memo_waiter *w,
+	       struct resolve_answer *out, struct err *err)
 {
 	int n = memo_ask(r->memo[t], k->s, k->len, w, &out->ref, err);
 
@@ -68,8 +68,9 @@ static int ask(struct resolve *r, enum answers_table t, const struct answers_key
 	return n;
 }
 
-static int ask_blocking(struct resolve *r, enum answers_table t, const struct answers_key *k,
-			struct resolve_answer *out, struct err *err)
+static int ask_blocking(struct resolve *r, enum answers_table t,
+			const struct answers_key *k, struct resolve_answer *out,
+			struct err *err)
 {
 	int n = memo_ask_blocking(r->memo[t], k->s, k->len, &out->ref, err);
 
@@ -140,9 +141,8 @@ int resolve_commit_blocking(struct resolve *r, const struct ref *ref,
 }
 
 int resolve_folder(struct resolve *r, const struct repo_id *repo,
-		   const char *commit, const char *dir,
-		   struct memo_waiter *w, struct resolve_answer *out,
-		   struct err *err)
+		   const char *commit, const char *dir, struct memo_waiter *w,
+		   struct resolve_answer *out, struct err *err)
 {
 	struct answers_key k;
 
@@ -164,8 +164,7 @@ int resolve_build(struct resolve *r, const struct repo_id *repo,
 }
 
 static int pick_key(struct answers_key *k, const struct repo_id *repo,
-		    const char *commit, const struct env *env,
-		    struct err *err)
+		    const char *commit, const struct env *env, struct err *err)
 {
 	char spec[ENV_SPEC_MAX];
 
@@ -196,9 +195,8 @@ int resolve_pick_blocking(struct resolve *r, const struct repo_id *repo,
 	return n < 0 ? n : ask_blocking(r, ANSWERS_PICK, &k, out, err);
 }
 
-int resolve_kernels(struct resolve *r, const char *owner,
-		    struct memo_waiter *w, struct resolve_answer *out,
-		    struct err *err)
+int resolve_kernels(struct resolve *r, const char *owner, struct memo_waiter *w,
+		    struct resolve_answer *out, struct err *err)
 {
 	struct answers_key k;
 
@@ -238,7 +236,7 @@ static int call_pick(void *arg, const void *key, size_t len, void *value)
 int resolve_each_pick(struct resolve *r,
 		      int (*each)(void *arg, const struct pick *p), void *arg)
 {
-	struct each_pick e = { each, arg };
+	struct each_pick e = {each, arg};
 
 	return memo_each(r->memo[ANSWERS_PICK], call_pick, &e);
 }
@@ -255,7 +253,8 @@ static int call_commit(void *arg, const void *key, size_t len, void *value)
 	struct answers_key k;
 	struct ref ref;
 
-	if (answers_key_read(&k, key, len) < 0 || ref_parse(&ref, k.s, NULL) < 0)
+	if (answers_key_read(&k, key, len) < 0 ||
+	    ref_parse(&ref, k.s, NULL) < 0)
 		return 0;
 	return e->each(e->arg, &ref, value);
 }
@@ -265,7 +264,7 @@ int resolve_each_commit(struct resolve *r,
 				    const struct resolve_commit *c),
 			void *arg)
 {
-	struct each_commit e = { each, arg };
+	struct each_commit e = {each, arg};
 
 	return memo_each(r->memo[ANSWERS_COMMIT], call_commit, &e);
 }

@@ -73,9 +73,8 @@ int resolve_commit(struct resolve *r, const struct ref *ref,
 /* A folder of a commit, alone: value is a struct tree. dir "build" lists
  * the names of builds; absent folders are -ENOENT. */
 int resolve_folder(struct resolve *r, const struct repo_id *repo,
-		   const char *commit, const char *dir,
-		   struct memo_waiter *w, struct resolve_answer *out,
-		   struct err *err);
+		   const char *commit, const char *dir, struct memo_waiter *w,
+		   struct resolve_answer *out, struct err *err);
 /* All below build/<variant>: value is a struct tree. -EACCES when the
  * publisher is not trusted. */
 int resolve_build(struct resolve *r, const struct repo_id *repo,
@@ -90,9 +89,8 @@ int resolve_pick(struct resolve *r, const struct repo_id *repo,
 		 struct err *err);
 
 /* An owner's kernels: value is a struct source_names. -ENOENT: none such. */
-int resolve_kernels(struct resolve *r, const char *owner,
-		    struct memo_waiter *w, struct resolve_answer *out,
-		    struct err *err);
+int resolve_kernels(struct resolve *r, const char *owner, struct memo_waiter *w,
+		    struct resolve_answer *out, struct err *err);
 
 /* The same three for who may wait (verbs, workers). */
 int resolve_commit_blocking(struct resolve *r, const struct ref *ref,
