@@ -6,13 +6,13 @@
  * Seven tables of answers (base/memo.h), keyed by text that was checked when
  * it was parsed:
  *
- *	trust	owner				does the source trust it
- *	kernels	owner				its repositories
- *	refs	owner/repo			branches and tags, once per
- *mount commit	owner/repo@rev			what the revision is folder
- *owner/repo@commit:dir		a folder alone
- *	build	owner/repo@commit:variant	all of a build
- *	pick	owner/repo@commit|spec		the choice
+ *	trust	owner			does the source trust it
+ *	kernels	owner			its repositories
+ *	refs	owner/repo		branches and tags, once per mount
+ *	commit	owner/repo@rev		what the revision is
+ *	folder	owner/repo@commit:dir	a folder alone
+ *	build	…@commit:variant	all of a build
+ *	pick	…@commit|spec		the choice
  *
  * Each is made first from disk, without waiting, and only then by asking;
  * a maker that needs another table's answer while asking waits for it in
