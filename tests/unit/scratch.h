@@ -44,13 +44,13 @@ static inline void scratch_make(char dir[SCRATCH_MAX])
 
 static inline void scratch_remove(const char *dir)
 {
-	assert_int_equal(nftw(dir, scratch_remove_one, 16,
-			      FTW_DEPTH | FTW_PHYS), 0);
+	assert_int_equal(
+		nftw(dir, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 /* dir/name as a new file with these bytes. */
-static inline void scratch_put(const char *dir, const char *name,
-			       const void *p, size_t n)
+static inline void scratch_put(const char *dir, const char *name, const void *p,
+			       size_t n)
 {
 	char path[2 * SCRATCH_MAX];
 	FILE *f;

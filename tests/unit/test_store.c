@@ -2,7 +2,6 @@
 #include "kernels/store.h"
 
 #include "base/err.h"
-#include "base/text.h"
 #include "scratch.h"
 
 #include <errno.h>
@@ -12,7 +11,6 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 static char dir[SCRATCH_MAX];
 
@@ -480,7 +478,7 @@ static int full_disk(void)
 	struct err err = ERR_INIT;
 	struct store *s = NULL;
 	struct ingest *in = NULL;
-	struct digest d = { .kind = DIGEST_SHA256 };
+	struct digest d = {.kind = DIGEST_SHA256};
 	int r;
 
 	if (store_new(&s, dir, NULL) < 0 || take_in(s, "small", NULL) < 0)
@@ -720,81 +718,6 @@ static void processes_race_for_a_blob_and_all_win(void **state)
 	store_free(s);
 }
 
-/* ---- notes ---- */
-
-static void assert_note(struct store *s, const char *kind, const char *key,
-			const char *want)
-{
-	struct text t = TEXT_INIT(1000);
-	int64_t age = -1;
-
-	assert_int_equal(store_note_read(s, kind, key, &t, &age), 0);
-	assert_string_equal(text_str(&t), want);
-	assert_true(age >= 0 && age < 3600);
-	text_done(&t);
-}
-
-static void keeps_notes_by_kind_and_key(void **state)
-{
-	struct store *s = store_at(dir);
-	struct text t = TEXT_INIT(3);
-
-	(void)state;
-	assert_int_equal(store_note_open(s, "refs", "a/b"), -ENOENT);
-	assert_int_equal(store_note_read(s, "refs", "a/b", &t, NULL), -ENOENT);
-	assert_int_equal(store_note_write(s, "refs", "a/b", "one", 3, NULL),
-			 0);
-	assert_int_equal(store_note_write(s, "trust", "a/b", "two", 3, NULL),
-			 0);
-	assert_int_equal(store_note_write(s, "refs", "../../etc\n", "", 0,
-					  NULL), 0);
-	assert_note(s, "refs", "a/b", "one");
-	assert_note(s, "trust", "a/b", "two");
-	assert_note(s, "refs", "../../etc\n", "");
-	assert_int_equal(store_note_write(s, "refs", "a/b", "three", 5, NULL),
-			 0);
-	assert_note(s, "refs", "a/b", "three");
-	/* longer than the reader wants */
-	assert_int_equal(store_note_read(s, "refs", "a/b", &t, NULL), -E2BIG);
-	text_done(&t);
-	store_free(s);
-}
-
-static void refuses_kinds_that_are_no_words(void **state)
-{
-	static const char *const kinds[] = { "", "..", "a/b", "A", "a b", "/" };
-	struct store *s = store_at(dir);
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		assert_int_equal(store_note_write(s, kinds[i], "k", "v", 1,
-						  NULL), -EINVAL);
-		assert_int_equal(store_note_open(s, kinds[i], "k"), -EINVAL);
-	}
-	store_free(s);
-}
-
-static void a_note_of_tomorrow_is_old(void **state)
-{
-	struct store *s = store_at(dir);
-	struct text t = TEXT_INIT(10);
-	struct timespec times[2] = { 0 };
-	int64_t age = 0;
-	int fd;
-
-	(void)state;
-	assert_int_equal(store_note_write(s, "trust", "k", "yes", 3, NULL), 0);
-	fd = store_note_open(s, "trust", "k");
-	assert_true(fd >= 0);
-	times[1].tv_sec = time(NULL) + 86400;
-	assert_int_equal(futimens(fd, times), 0);
-	(void)close(fd);
-	assert_int_equal(store_note_read(s, "trust", "k", &t, &age), 0);
-	assert_true(age > INT64_C(1) << 40);
-	text_done(&t);
-	store_free(s);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -821,9 +744,6 @@ int main(void)
 		TEST(removes_what_the_dead_left_and_spares_the_living),
 		TEST(locks_a_blob_for_one_at_a_time),
 		TEST(processes_race_for_a_blob_and_all_win),
-		TEST(keeps_notes_by_kind_and_key),
-		TEST(refuses_kinds_that_are_no_words),
-		TEST(a_note_of_tomorrow_is_old),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
