@@ -22,7 +22,7 @@ static unsigned nibble(char c)
 
 int digest_parse(struct digest *out, const char *hex)
 {
-	struct digest d = { .kind = DIGEST_NONE };
+	struct digest d = {.kind = DIGEST_NONE};
 
 	if (text_is_hex(hex, 2 * (size_t)DIGEST_GIT))
 		d.kind = DIGEST_GIT;
@@ -107,7 +107,7 @@ int hasher_add(struct hasher *h, const void *p, size_t n)
 
 int hasher_end(struct hasher *h, struct digest *out)
 {
-	struct digest d = { .kind = (uint8_t)h->kind };
+	struct digest d = {.kind = (uint8_t)h->kind};
 	unsigned char md[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 

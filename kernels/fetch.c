@@ -31,8 +31,8 @@ static int join_locked(struct fetch *f, struct flight *fl,
 		       struct fetch_waiter *w, struct flight **out)
 	LOCK_REQUIRES(&f->lock)
 {
-	struct flight *other = fetch_flight_find_locked(f, &fl->digest,
-							fl->size);
+	struct flight *other =
+		fetch_flight_find_locked(f, &fl->digest, fl->size);
 	int r = 0;
 
 	fl->lane = POOL_NOW;
@@ -113,11 +113,10 @@ static int64_t later_of(int64_t a, int64_t b)
 static bool is_late_locked(const struct fetch *f, const struct flight *fl,
 			   int64_t now_ms) LOCK_REQUIRES(&f->lock)
 {
-	int64_t last = fl->state == FLIGHT_RUNNING ?
-			       __atomic_load_n(&fl->progress_ms,
-					       __ATOMIC_RELAXED) :
-			       __atomic_load_n(&f->last_byte_ms,
-					       __ATOMIC_RELAXED);
+	int64_t last =
+		fl->state == FLIGHT_RUNNING
+			? __atomic_load_n(&fl->progress_ms, __ATOMIC_RELAXED)
+			: __atomic_load_n(&f->last_byte_ms, __ATOMIC_RELAXED);
 
 	/* what only a build wants may stay in the queue */
 	if (fl->state != FLIGHT_RUNNING && !fl->waiters)
@@ -153,14 +152,13 @@ void fetch_expire(struct fetch *f, int64_t now_ms)
 			lock_drop(&f->lock);
 			return;
 		}
-		(void)err_set(&err, ETIMEDOUT,
-			      "fetch '%s/%s@%s/%s': %s for %lld ms",
-			      fl->repo.owner, fl->repo.name, fl->commit,
-			      fl->path,
-			      fl->state == FLIGHT_PARKED ?
-				      "another process has been at it" :
-				      "no byte has come",
-			      (long long)f->deadline_ms);
+		(void)err_set(
+			&err, ETIMEDOUT, "fetch '%s/%s@%s/%s': %s for %lld ms",
+			fl->repo.owner, fl->repo.name, fl->commit, fl->path,
+			fl->state == FLIGHT_PARKED
+				? "another process has been at it"
+				: "no byte has come",
+			(long long)f->deadline_ms);
 		waiters = fetch_flight_end_locked(f, fl, &gone);
 		if (gone)
 			f->failed++;
@@ -222,7 +220,7 @@ static void fly_here(struct fetch *f, struct flight *fl,
 
 int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err)
 {
-	struct now_waiter n = { .waiter.done = now_done, .fetch = f };
+	struct now_waiter n = {.waiter.done = now_done, .fetch = f};
 	struct flight *fl;
 	bool mine;
 	int r;

@@ -212,8 +212,7 @@ static bool is_listed_locked(const struct fetch *f, const struct repo_id *repo,
 {
 	for (const struct build *b = f->builds; b; b = b->next) {
 		if (b->tree == tree && repo_equal(&b->repo, repo) &&
-		    strcmp(b->commit, commit) == 0 &&
-		    strcmp(b->dir, dir) == 0)
+		    strcmp(b->commit, commit) == 0 && strcmp(b->dir, dir) == 0)
 			return true;
 	}
 	return false;
@@ -234,12 +233,11 @@ static void list_build(struct fetch *f, struct build *b)
 	build_free(b);
 }
 
-int fetch_build(struct fetch *f, const struct repo_id *repo,
-		const char *commit, const char *dir, struct tree *tree,
-		const char *first)
+int fetch_build(struct fetch *f, const struct repo_id *repo, const char *commit,
+		const char *dir, struct tree *tree, const char *first)
 {
 	uint32_t at = first ? tree_find(tree, first) : TREE_NONE;
-	struct tree_entry e = { .kind = TREE_FOLDER };
+	struct tree_entry e = {.kind = TREE_FOLDER};
 	struct build *b;
 	bool listed;
 

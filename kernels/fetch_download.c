@@ -40,7 +40,8 @@ static int sink_begin(struct http_sink *s, uint64_t from, struct err *err)
 		return 0;
 	if (from == 0)
 		return ingest_rewind(fs->in, err);
-	return err_set(err, EIO, "asked for the bytes from %llu, got those "
+	return err_set(err, EIO,
+		       "asked for the bytes from %llu, got those "
 		       "from %llu",
 		       (unsigned long long)ingest_written(fs->in),
 		       (unsigned long long)from);
@@ -113,7 +114,7 @@ static int download(struct flight_sink *fs, struct err *err)
 static int bring(struct fetch *f, struct flight *fl, struct err *err)
 {
 	struct flight_sink fs = {
-		.sink = { .begin = sink_begin, .write = sink_write },
+		.sink = {.begin = sink_begin, .write = sink_write},
 		.fetch = f,
 		.flight = fl,
 	};

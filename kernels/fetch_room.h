@@ -21,8 +21,8 @@
 #include <stdint.h>
 
 enum flight_state {
-	FLIGHT_QUEUED, /* in fetch.queue[lane] */
-	FLIGHT_PARKED, /* in fetch.parked: another process is at it */
+	FLIGHT_QUEUED,	/* in fetch.queue[lane] */
+	FLIGHT_PARKED,	/* in fetch.parked: another process is at it */
 	FLIGHT_RUNNING, /* some thread's, which also frees it */
 };
 
@@ -33,19 +33,19 @@ struct flight {
 	uint64_t size;
 	struct repo_id repo;
 	char commit[REF_COMMIT_LEN + 1];
-	char *path; /* owned */
+	char *path;		      /* owned */
 	struct fetch_waiter *waiters; /* lk */
-	struct build *build; /* lk; counted in build.users; may be NULL */
+	struct build *build;	 /* lk; counted in build.users; may be NULL */
 	enum flight_state state; /* lk */
-	enum pool_lane lane; /* lk */
-	bool listed; /* lk; can be found and joined */
-	bool kept; /* lk; a build wants it, waiters or not */
-	bool cancelled; /* __atomic */
-	int64_t since_ms; /* lk; first wanted, or its download began */
-	int64_t progress_ms; /* __atomic; of the last byte */
-	int64_t again_ms; /* lk; of a parked one: when to look again */
-	uint64_t order; /* first come, first served among equal sizes */
-	size_t at; /* lk; place in its queue */
+	enum pool_lane lane;	 /* lk */
+	bool listed;		 /* lk; can be found and joined */
+	bool kept;		 /* lk; a build wants it, waiters or not */
+	bool cancelled;		 /* __atomic */
+	int64_t since_ms;	 /* lk; first wanted, or its download began */
+	int64_t progress_ms;	 /* __atomic; of the last byte */
+	int64_t again_ms;	 /* lk; of a parked one: when to look again */
+	uint64_t order;	     /* first come, first served among equal sizes */
+	size_t at;	     /* lk; place in its queue */
 	struct flight *next; /* lk; in fetch.parked */
 };
 
@@ -68,13 +68,13 @@ struct build {
 	struct build *next; /* lk */
 	struct repo_id repo;
 	char commit[REF_COMMIT_LEN + 1];
-	char *dir; /* owned */
-	struct tree *tree; /* counted */
+	char *dir;		  /* owned */
+	struct tree *tree;	  /* counted */
 	struct build_file *files; /* owned; smallest first */
 	size_t count;
-	size_t at; /* lk; the next one */
+	size_t at;	   /* lk; the next one */
 	unsigned failures; /* lk; in a row */
-	unsigned users; /* lk; flights that point here, and who looks */
+	unsigned users;	   /* lk; flights that point here, and who looks */
 };
 
 /* A job of the pool that takes whatever is best when it runs. */
@@ -96,21 +96,21 @@ struct fetch {
 	int64_t deadline_ms;
 	struct lock lock;
 	pthread_cond_t changed; /* slots ended, flights ended, work came */
-	struct map flights; /* lk */
-	struct queue queue[2]; /* lk; by lane */
-	struct flight *parked; /* lk */
-	struct build *builds; /* lk; owned */
+	struct map flights;	/* lk */
+	struct queue queue[2];	/* lk; by lane */
+	struct flight *parked;	/* lk */
+	struct build *builds;	/* lk; owned */
 	struct slot slots[2][FETCH_SLOTS]; /* lk; by lane */
-	size_t pending[2]; /* lk; submitted and not begun */
-	size_t busy; /* lk; slots */
-	uint64_t orders; /* lk */
-	bool polling; /* lk; a worker waits for parked ones */
-	bool stopping; /* lk */
-	uint64_t looking; /* lk; files of builds between list and flight */
-	uint64_t running; /* lk */
-	uint64_t done; /* lk */
-	uint64_t failed; /* lk */
-	uint64_t bytes; /* __atomic */
+	size_t pending[2];		   /* lk; submitted and not begun */
+	size_t busy;			   /* lk; slots */
+	uint64_t orders;		   /* lk */
+	bool polling;	      /* lk; a worker waits for parked ones */
+	bool stopping;	      /* lk */
+	uint64_t looking;     /* lk; files of builds between list and flight */
+	uint64_t running;     /* lk */
+	uint64_t done;	      /* lk */
+	uint64_t failed;      /* lk */
+	uint64_t bytes;	      /* __atomic */
 	int64_t last_byte_ms; /* __atomic; of any flight */
 };
 
@@ -129,11 +129,9 @@ void fetch_build_put_locked(struct fetch *f, struct build *b)
 	LOCK_REQUIRES(&f->lock);
 /* How a flight of it ended: a source that fails is not asked 100,000 times. */
 void fetch_build_note_locked(struct build *b, int r);
-uint64_t fetch_build_left_locked(const struct fetch *f)
-	LOCK_REQUIRES(&f->lock);
+uint64_t fetch_build_left_locked(const struct fetch *f) LOCK_REQUIRES(&f->lock);
 /* The build whose next file is the smallest, or NULL. */
-struct build *fetch_build_best_locked(struct fetch *f)
-	LOCK_REQUIRES(&f->lock);
+struct build *fetch_build_best_locked(struct fetch *f) LOCK_REQUIRES(&f->lock);
 /*
  * Make a running flight of its next file: NULL when that one is in the
  * store, in flight, or memory is short. Lets the lock go and takes it again.
@@ -144,8 +142,7 @@ void fetch_build_drop_all_locked(struct fetch *f) LOCK_REQUIRES(&f->lock);
 
 /* ---- fetch_flight.c ---- */
 
-struct flight *fetch_flight_new(const struct fetch_blob *blob,
-				struct err *err);
+struct flight *fetch_flight_new(const struct fetch_blob *blob, struct err *err);
 void fetch_flight_free(struct flight *fl); /* NULL allowed */
 /* For the map: by digest and size, a struct fetch_flight_key. The size is
  * part of it so that a listing that lies about it fails alone. */

@@ -64,8 +64,8 @@ static bool submit_locked(struct fetch *f, enum pool_lane lane)
 
 void fetch_work_schedule_locked(struct fetch *f)
 {
-	uint64_t later = f->queue[POOL_LATER].count +
-			 fetch_build_left_locked(f);
+	uint64_t later =
+		f->queue[POOL_LATER].count + fetch_build_left_locked(f);
 
 	if (f->stopping)
 		return;

@@ -38,10 +38,10 @@ struct ingest {
 	struct digest digest;
 	uint64_t size;
 	uint64_t written;
-	struct hasher *hasher; /* owned */
-	int folder; /* owned; where the name will be */
-	int fd; /* owned */
-	int partial; /* owned; the folder of `name`, or -1 */
+	struct hasher *hasher;	   /* owned */
+	int folder;		   /* owned; where the name will be */
+	int fd;			   /* owned */
+	int partial;		   /* owned; the folder of `name`, or -1 */
 	char name[STORE_NAME_MAX]; /* in partial/, "" for an unnamed file */
 };
 
@@ -59,10 +59,10 @@ static int open_partial(struct ingest *in)
 	for (int i = 0; i < PARTIAL_TRIES; i++) {
 		AUTO(auto_close) int fd = -1;
 
-		(void)snprintf(in->name, sizeof(in->name), "%.40s.%ld.%u", hex,
-			       (long)getpid(),
-			       __atomic_add_fetch(&counter, 1,
-						  __ATOMIC_RELAXED));
+		(void)snprintf(
+			in->name, sizeof(in->name), "%.40s.%ld.%u", hex,
+			(long)getpid(),
+			__atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
 		fd = openat(in->partial, in->name,
 			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 		if (fd < 0 && errno != EEXIST) {

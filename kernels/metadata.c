@@ -44,18 +44,18 @@ static const struct {
 	const char *name;
 	unsigned rule;
 } fields[F_COUNT] = {
-	[F_NAME] = { "name", REQUIRED },
-	[F_ID] = { "id", REQUIRED },
-	[F_VERSION] = { "version", REQUIRED },
-	[F_MINVER] = { "kernels-minver", NULL_IS_ABSENT },
-	[F_LICENSE] = { "license", REQUIRED },
-	[F_UPSTREAM] = { "upstream", NULL_IS_ABSENT },
-	[F_SOURCE] = { "source", NULL_IS_ABSENT },
-	[F_PYTHON_DEPENDS] = { "python-depends", REQUIRED },
-	[F_KERNEL_DEPENDS] = { "kernel-depends", 0 },
-	[F_BACKEND] = { "backend", REQUIRED },
-	[F_DIGEST] = { "digest", NULL_IS_ABSENT },
-	[F_PROVENANCE] = { "provenance", NULL_IS_ABSENT },
+	[F_NAME] = {"name", REQUIRED},
+	[F_ID] = {"id", REQUIRED},
+	[F_VERSION] = {"version", REQUIRED},
+	[F_MINVER] = {"kernels-minver", NULL_IS_ABSENT},
+	[F_LICENSE] = {"license", REQUIRED},
+	[F_UPSTREAM] = {"upstream", NULL_IS_ABSENT},
+	[F_SOURCE] = {"source", NULL_IS_ABSENT},
+	[F_PYTHON_DEPENDS] = {"python-depends", REQUIRED},
+	[F_KERNEL_DEPENDS] = {"kernel-depends", 0},
+	[F_BACKEND] = {"backend", REQUIRED},
+	[F_DIGEST] = {"digest", NULL_IS_ABSENT},
+	[F_PROVENANCE] = {"provenance", NULL_IS_ABSENT},
 };
 
 static int bad(struct err *err, const char *key, const char *what)
@@ -99,8 +99,8 @@ static int collect(const struct json *root, const struct json **f,
 		if (json_count(root) != F_COUNT)
 			return err_set(err, EINVAL,
 				       "metadata: an array of %zu values, "
-				       "expected %d", json_count(root),
-				       F_COUNT);
+				       "expected %d",
+				       json_count(root), F_COUNT);
 		for (size_t i = 0; i < F_COUNT; i++, item = json_next(item))
 			f[i] = item;
 	} else if (json_is_object(root)) {
@@ -176,12 +176,11 @@ static int check_minver(const struct json *j, struct err *err)
 }
 
 /* A git URL, or host:path as scp spells it. */
-static int check_git_url(const struct json *j, const char *key,
-			 struct err *err)
+static int check_git_url(const struct json *j, const char *key, struct err *err)
 {
 	static const char *const schemes[] = {
-		"https", "http", "git", "ssh", "git+ssh", "git+https",
-		"git+http",
+		"https",   "http",	"git",	    "ssh",
+		"git+ssh", "git+https", "git+http",
 	};
 	const char *s = json_string(j);
 	const char *colon;
@@ -194,9 +193,9 @@ static int check_git_url(const struct json *j, const char *key,
 	if (!colon || colon == s || !colon[1])
 		return bad(err, key, "is no git URL");
 	if (strncmp(colon, "://", 3) != 0)
-		return memchr(s, '/', (size_t)(colon - s)) ?
-			bad(err, key, "is no git URL") :
-			0;
+		return memchr(s, '/', (size_t)(colon - s))
+			       ? bad(err, key, "is no git URL")
+			       : 0;
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		if (strlen(schemes[i]) == (size_t)(colon - s) &&
 		    strncmp(s, schemes[i], (size_t)(colon - s)) == 0 &&
@@ -206,8 +205,7 @@ static int check_git_url(const struct json *j, const char *key,
 	return bad(err, key, "is no git URL");
 }
 
-static int check_strings(const struct json *j, const char *key,
-			 struct err *err)
+static int check_strings(const struct json *j, const char *key, struct err *err)
 {
 	if (!json_is_array(j))
 		return bad(err, key, "is no list");
@@ -231,11 +229,13 @@ static int check_kernel_depend(const struct json *j, struct err *err)
 		if (strcmp(json_name(m), "repo-id") != 0 &&
 		    strcmp(json_name(m), "version") != 0 &&
 		    strcmp(json_name(m), "revision") != 0)
-			return bad(err, key, "has an entry with an unknown "
+			return bad(err, key,
+				   "has an entry with an unknown "
 				   "key");
 	}
 	if (!version == !revision)
-		return bad(err, key, "has an entry without exactly one of "
+		return bad(err, key,
+			   "has an entry without exactly one of "
 			   "'version' and 'revision'");
 	if ((version && !json_u64(version, &number)) ||
 	    (revision && !json_is_string(revision)))
@@ -324,8 +324,7 @@ static int check_origin(const struct json *j, const char *key, bool needed,
 		return 0;
 	hex = json_string(commit);
 	n = hex ? strlen(hex) : 0;
-	if ((n != 40 && n != 64) ||
-	    strspn(hex, "0123456789abcdefABCDEF") != n)
+	if ((n != 40 && n != 64) || strspn(hex, "0123456789abcdefABCDEF") != n)
 		return bad(err, key, "has no whole 'commit'");
 	/* a flag reads the same whatever the fallback, nothing else does */
 	if (!flag || json_bool(flag, false) != json_bool(flag, true))
@@ -346,7 +345,8 @@ static int take_provenance(struct metadata *m, const struct json *j,
 		return 0;
 	if (!json_is_object(j) || !json_is_object(builder) ||
 	    !json_get_string(builder, "version"))
-		return bad(err, "provenance", "has no 'kernel-builder' with a "
+		return bad(err, "provenance",
+			   "has no 'kernel-builder' with a "
 			   "version");
 	r = check_origin(builder, "provenance.kernel-builder", false,
 			 &builder_dirty, err);
@@ -393,8 +393,8 @@ int metadata_parse(struct metadata *out, const char *s, size_t n,
 		   struct err *err)
 {
 	AUTO(auto_json) struct json *root = NULL;
-	const struct json *f[F_COUNT] = { NULL };
-	struct metadata m = { .dirty = false };
+	const struct json *f[F_COUNT] = {NULL};
+	struct metadata m = {.dirty = false};
 	int r;
 
 	if (n > METADATA_BYTES_MAX)
@@ -436,7 +436,7 @@ int metadata_complete(const struct metadata *m, const struct tree *build,
 
 	for (size_t i = 0; i < m->digest_count; i++) {
 		uint32_t at = tree_find(build, m->digest_files[i]);
-		struct tree_entry e = { .kind = TREE_FOLDER };
+		struct tree_entry e = {.kind = TREE_FOLDER};
 
 		if (at != TREE_NONE)
 			tree_get(build, at, &e);
@@ -450,6 +450,6 @@ int metadata_complete(const struct metadata *m, const struct tree *build,
 		return 0;
 	return err_set(err, ENOENT,
 		       "incomplete upload: %zu of the %zu files of its digest "
-		       "are missing, the first is '%.300s'", missing,
-		       m->digest_count, first);
+		       "are missing, the first is '%.300s'",
+		       missing, m->digest_count, first);
 }

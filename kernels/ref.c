@@ -235,7 +235,7 @@ int ref_parse_repo(struct repo_id *out, const char *s, struct err *err)
 int ref_parse(struct ref *out, const char *s, struct err *err)
 {
 	const char *at = strchr(s, '@');
-	struct ref r = { .kind = REV_DEFAULT };
+	struct ref r = {.kind = REV_DEFAULT};
 	int rc;
 
 	rc = parse_repo(&r.repo, s, at ? (size_t)(at - s) : strlen(s), err);
@@ -251,7 +251,7 @@ int ref_parse_step(struct ref *out, const char *owner, const char *step,
 {
 	const char *at = strchr(step, '@');
 	size_t n = at ? (size_t)(at - step) : strlen(step);
-	struct ref r = { .kind = REV_DEFAULT };
+	struct ref r = {.kind = REV_DEFAULT};
 	const char *fault;
 	int rc;
 
@@ -319,12 +319,12 @@ void repo_package(const struct repo_id *r, char *out)
 
 /* Soft keywords (match, case, type, _) are names to an import statement. */
 static const char *const keywords[] = {
-	"False",  "None",   "True",   "and",	  "as",	    "assert",
-	"async",  "await",  "break",  "class",	  "continue", "def",
-	"del",	  "elif",   "else",   "except",	  "finally", "for",
-	"from",	  "global", "if",     "import",	  "in",	    "is",
-	"lambda", "nonlocal", "not",  "or",	  "pass",   "raise",
-	"return", "try",    "while",  "with",	  "yield",
+	"False",  "None",     "True",  "and",	 "as",	     "assert",
+	"async",  "await",    "break", "class",	 "continue", "def",
+	"del",	  "elif",     "else",  "except", "finally",  "for",
+	"from",	  "global",   "if",    "import", "in",	     "is",
+	"lambda", "nonlocal", "not",   "or",	 "pass",     "raise",
+	"return", "try",      "while", "with",	 "yield",
 };
 
 bool ref_is_identifier(const char *s)

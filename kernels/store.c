@@ -31,8 +31,8 @@
  * cannot be written says so when it is tried.
  */
 
-#define TAG_TEXT                                                         \
-	"Signature: 8a477f597d28d172789f06886806bc55\n"                  \
+#define TAG_TEXT                                                               \
+	"Signature: 8a477f597d28d172789f06886806bc55\n"                        \
 	"# This folder is a cache of kernelfs and may be deleted.\n"
 
 /* A lock that another process takes away at that moment is tried again. */
@@ -102,15 +102,16 @@ int store_make_folder(struct store *s, const char *name)
 int store_open_file(struct store *s, const char *name)
 {
 	/* O_NONBLOCK: a FIFO would hold us; a regular file does not care */
-	AUTO(auto_close) int fd = openat(s->dir, name,
-					 O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
-						 O_NONBLOCK | O_NOCTTY);
+	AUTO(auto_close)
+	int fd = openat(s->dir, name,
+			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+				O_NOCTTY);
 	struct stat st;
 
 	if (fd < 0)
-		return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ?
-			-ENOENT :
-			-errno;
+		return errno == ELOOP || errno == ENOTDIR || errno == ENXIO
+			       ? -ENOENT
+			       : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
@@ -135,7 +136,8 @@ static int check_owner(const struct store *s, const struct stat *st,
 		return err_set(err, EPERM,
 			       "cache '%s' can be written by others, who could "
 			       "plant files: chmod go-w it, or name another "
-			       "folder with cache=", s->path);
+			       "folder with cache=",
+			       s->path);
 	return 0;
 }
 
@@ -205,8 +207,8 @@ int store_new(struct store **out, const char *dir, struct err *err)
 		return err_errno(err, ENOMEM, "cache '%s'", dir);
 	s->dir = -1;
 	s->path = text_dup(dir, strlen(dir));
-	r = s->path ? open_folder(s, err) :
-		      err_errno(err, ENOMEM, "cache '%s'", dir);
+	r = s->path ? open_folder(s, err)
+		    : err_errno(err, ENOMEM, "cache '%s'", dir);
 	if (r < 0) {
 		store_free(s);
 		return r;
@@ -282,10 +284,10 @@ int store_lock(struct store *s, const struct digest *d, int *lock)
 		return folder;
 	digest_print(d, hex);
 	for (int i = 0; i < LOCK_TRIES; i++) {
-		AUTO(auto_close) int fd = openat(folder, hex,
-						 O_RDWR | O_CREAT | O_CLOEXEC |
-							 O_NOFOLLOW,
-						 s->folder_mode & 0660);
+		AUTO(auto_close)
+		int fd = openat(folder, hex,
+				O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+				s->folder_mode & 0660);
 
 		if (fd < 0)
 			return -errno;

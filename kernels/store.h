@@ -8,7 +8,7 @@
  *
  *	<cache>/CACHEDIR.TAG
  *	<cache>/blobs/<2 hex>/<hex>		verified content, mode 0444
- *	<cache>/notes/<kind>/<2 hex>/<hex>	small facts by key, replaced whole
+ *	<cache>/notes/<kind>/<2 hex>/<hex>	small facts by key
  *	<cache>/locks/<hex>			held while a blob is fetched
  *	<cache>/partial/			where O_TMPFILE cannot be had
  *

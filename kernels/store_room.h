@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 struct store {
-	char *path; /* owned; as it was named, for messages */
-	int dir; /* owned */
+	char *path;	    /* owned; as it was named, for messages */
+	int dir;	    /* owned */
 	mode_t folder_mode; /* of the folders made here: a cache that a
 			     * group shares is written by the group */
 };

@@ -32,8 +32,8 @@ struct tree {
 	uint32_t count;
 	uint64_t bytes;
 	const struct tree_record *records; /* into `base` */
-	const char *strings; /* into `base` */
-	void *base; /* owned */
+	const char *strings;		   /* into `base` */
+	void *base;			   /* owned */
 	size_t size;
 	bool mapped; /* base came from mmap, not from malloc */
 };

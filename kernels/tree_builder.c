@@ -99,20 +99,27 @@ static int check_new(const struct tree_builder *b, const char *path, size_t n,
 	if (fault)
 		return err_set(err, EINVAL, "path " SHOWN " %s", path, fault);
 	if (b->count >= TREE_ENTRIES_MAX)
-		return err_set(err, E2BIG, "path " SHOWN " is one of more than "
-			       "%u entries", path, TREE_ENTRIES_MAX);
+		return err_set(err, E2BIG,
+			       "path " SHOWN " is one of more than "
+			       "%u entries",
+			       path, TREE_ENTRIES_MAX);
 	if (n + 1 > TREE_STRINGS_MAX - b->strings_n)
-		return err_set(err, E2BIG, "path " SHOWN " is one of more than "
-			       "256 MiB of paths", path);
+		return err_set(err, E2BIG,
+			       "path " SHOWN " is one of more than "
+			       "256 MiB of paths",
+			       path);
 	if (item->kind == TREE_FOLDER)
 		return 0;
 	if (item->kind != TREE_FILE)
-		return err_set(err, EINVAL, "path " SHOWN " is neither file "
-			       "nor folder", path);
+		return err_set(err, EINVAL,
+			       "path " SHOWN " is neither file "
+			       "nor folder",
+			       path);
 	if (item->size > TREE_FILE_MAX)
-		return err_set(err, E2BIG, "file " SHOWN " is said to have "
-			       "%llu bytes, more than 16 TiB", path,
-			       (unsigned long long)item->size);
+		return err_set(err, E2BIG,
+			       "file " SHOWN " is said to have "
+			       "%llu bytes, more than 16 TiB",
+			       path, (unsigned long long)item->size);
 	if (item->digest.kind != DIGEST_GIT &&
 	    item->digest.kind != DIGEST_SHA256)
 		return err_set(err, EINVAL, "file " SHOWN " has no hash", path);
@@ -145,7 +152,7 @@ int tree_builder_add(struct tree_builder *b, const char *path,
 		     enum tree_kind kind, uint64_t size,
 		     const struct digest *digest, struct err *err)
 {
-	struct item item = { .size = size, .kind = kind };
+	struct item item = {.size = size, .kind = kind};
 	size_t n = strnlen(path, TREE_PATH_MAX + 1);
 
 	if (b->failed)
@@ -221,9 +228,11 @@ static int put(struct writer *w, const char *path, size_t n,
 
 	if (w->count >= TREE_ENTRIES_MAX ||
 	    n + 1 > TREE_STRINGS_MAX - w->strings_n)
-		return err_set(err, E2BIG, "path " SHOWN ": more than %u "
+		return err_set(err, E2BIG,
+			       "path " SHOWN ": more than %u "
 			       "entries or 256 MiB of paths with the folders "
-			       "between", path, TREE_ENTRIES_MAX);
+			       "between",
+			       path, TREE_ENTRIES_MAX);
 	rc = make_room(&records, &w->room, w->count, 1, sizeof(*r));
 	w->records = records;
 	if (rc == 0) {
@@ -238,9 +247,9 @@ static int put(struct writer *w, const char *path, size_t n,
 	r->path = (uint32_t)w->strings_n;
 	r->path_len = (uint16_t)n;
 	r->parent = w->open;
-	r->name = w->open == TREE_NONE ?
-		(uint16_t)0 :
-		(uint16_t)(w->records[w->open].path_len + 1);
+	r->name = w->open == TREE_NONE
+			  ? (uint16_t)0
+			  : (uint16_t)(w->records[w->open].path_len + 1);
 	r->kind = (uint8_t)(item ? item->kind : TREE_FOLDER);
 	if (item) {
 		r->size = item->size;
@@ -255,8 +264,7 @@ static int put(struct writer *w, const char *path, size_t n,
 	return 0;
 }
 
-static int put_item(struct writer *w, const struct item *item,
-		    struct err *err)
+static int put_item(struct writer *w, const struct item *item, struct err *err)
 {
 	const char *path = w->b->strings + item->path;
 	size_t n = strlen(path);
@@ -272,8 +280,10 @@ static int put_item(struct writer *w, const struct item *item,
 		const struct tree_record *open = &w->records[w->open];
 
 		if (open->kind != TREE_FOLDER)
-			return err_set(err, EINVAL, "path " SHOWN " lies below "
-				       "a file", path);
+			return err_set(err, EINVAL,
+				       "path " SHOWN " lies below "
+				       "a file",
+				       path);
 		at = open->path_len + 1u;
 	}
 	/* folders that the source left out */
@@ -316,7 +326,7 @@ static int join(const struct writer *w, void **bytes, size_t *n,
 int tree_builder_end(struct tree_builder *b, void **bytes, size_t *n,
 		     struct err *err)
 {
-	struct writer w = { .b = b, .open = TREE_NONE };
+	struct writer w = {.b = b, .open = TREE_NONE};
 	int r = 0;
 
 	if (b->failed)

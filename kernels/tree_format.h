@@ -28,8 +28,8 @@
 #define TREE_STEP_MAX 255u
 /* A million paths of 268 bytes; offsets of records are 32 bits wide. */
 #define TREE_STRINGS_MAX (UINT64_C(256) << 20)
-#define TREE_SIZE_MAX \
-	(sizeof(struct tree_header) + TREE_STRINGS_MAX + \
+#define TREE_SIZE_MAX                                                          \
+	(sizeof(struct tree_header) + TREE_STRINGS_MAX +                       \
 	 (uint64_t)TREE_ENTRIES_MAX * sizeof(struct tree_record))
 
 struct tree_header {
@@ -44,12 +44,12 @@ struct tree_header {
 
 struct tree_record {
 	uint64_t size;
-	uint32_t path; /* offset in the strings */
-	uint32_t end; /* index behind the last entry below this one */
+	uint32_t path;	 /* offset in the strings */
+	uint32_t end;	 /* index behind the last entry below this one */
 	uint32_t parent; /* index, TREE_NONE: the listed folder */
 	uint16_t path_len;
-	uint16_t name; /* where the last step begins in the path */
-	uint8_t kind; /* enum tree_kind */
+	uint16_t name;	     /* where the last step begins in the path */
+	uint8_t kind;	     /* enum tree_kind */
 	uint8_t digest_kind; /* enum digest_kind */
 	uint8_t zero[6];
 	uint8_t digest[32];
@@ -62,7 +62,6 @@ _Static_assert(sizeof(struct tree_record) == 64, "no padding");
 int tree_path_compare(const char *a, const char *b);
 /* NULL, or why these n bytes are no step of a path. */
 const char *tree_step_fault(const char *s, size_t n);
-uint64_t tree_checksum(const struct tree_header *h, const void *rest,
-		       size_t n);
+uint64_t tree_checksum(const struct tree_header *h, const void *rest, size_t n);
 
 #endif

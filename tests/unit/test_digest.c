@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #define EMPTY_GIT "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
-#define EMPTY_SHA256 \
+#define EMPTY_SHA256                                                           \
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static void hash(enum digest_kind kind, const char *s, size_t step,
@@ -19,8 +19,9 @@ static void hash(enum digest_kind kind, const char *s, size_t step,
 
 	assert_int_equal(hasher_new(&h, kind, n, NULL), 0);
 	for (size_t at = 0; at < n; at += step)
-		assert_int_equal(hasher_add(h, s + at,
-					    n - at < step ? n - at : step), 0);
+		assert_int_equal(
+			hasher_add(h, s + at, n - at < step ? n - at : step),
+			0);
 	assert_int_equal(hasher_end(h, &d), 0);
 	hasher_free(h);
 	digest_print(&d, out);
@@ -54,8 +55,9 @@ static void hashes_in_base64_as_metadata_does(void **state)
 	assert_string_equal(out,
 			    "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
 	assert_int_equal(digest_base64("sha512", "hello world", 11, out), 0);
-	assert_string_equal(out, "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+Y"
-				 "ndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw==");
+	assert_string_equal(out,
+			    "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+Y"
+			    "ndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw==");
 	assert_int_equal(digest_base64("md5", "", 0, out), -EINVAL);
 }
 
@@ -78,7 +80,9 @@ static void parses_both_lengths_and_prints_them_again(void **state)
 static void refuses_what_is_no_digest(void **state)
 {
 	static const char *const bad[] = {
-		"", "e69de29", "../../../../etc/passwd",
+		"",
+		"e69de29",
+		"../../../../etc/passwd",
 		"E69DE29BB2D1D6434B8B29AE775AD8C2E48C5391",
 		"e69de29bb2d1d6434b8b29ae775ad8c2e48c539",
 		"e69de29bb2d1d6434b8b29ae775ad8c2e48c53911",
@@ -86,7 +90,7 @@ static void refuses_what_is_no_digest(void **state)
 		" 69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
 		EMPTY_SHA256 "0",
 	};
-	struct digest d = { .kind = 77 };
+	struct digest d = {.kind = 77};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -98,7 +102,7 @@ static void tells_digests_apart(void **state)
 {
 	struct digest a;
 	struct digest b;
-	struct digest none = { .kind = DIGEST_NONE };
+	struct digest none = {.kind = DIGEST_NONE};
 
 	(void)state;
 	assert_int_equal(digest_parse(&a, EMPTY_GIT), 0);

@@ -8,8 +8,9 @@
 #include <errno.h>
 
 #define HEX40 "0123456789abcdef0123456789ABCDEF01234567"
-#define REST \
-	"\"version\": 2, \"license\": \"MIT\", \"python-depends\": [\"einops\"]"
+#define REST                                                                   \
+	"\"version\": 2, \"license\": \"MIT\", \"python-depends\": "           \
+	"[\"einops\"]"
 
 static int parse(struct metadata *m, const char *s, struct err *err)
 {
@@ -19,12 +20,13 @@ static int parse(struct metadata *m, const char *s, struct err *err)
 static void reads_a_whole_document(void **state)
 {
 	static const char s[] =
-		"{\"name\": \"flash-attn3\", \"id\": \"_x_cuda_30dc0ae\", "
-		REST ", \"kernels-minver\": \" +0.017.1\", "
+		"{\"name\": \"flash-attn3\", \"id\": \"_x_cuda_30dc0ae\", " REST
+		", \"kernels-minver\": \" +0.017.1\", "
 		"\"upstream\": \"git@github.com:a/b\", "
 		"\"source\": \"https://example.org/a/b\", "
 		"\"kernel-depends\": [{\"repo-id\": \"a/b\", \"version\": 1, "
-		"\"revision\": null}, {\"repo-id\": \"\", \"revision\": \"\"}], "
+		"\"revision\": null}, {\"repo-id\": \"\", \"revision\": "
+		"\"\"}], "
 		"\"backend\": {\"type\": \"cuda\", \"archs\": [\"9.0a\"], "
 		"\"x\": 1}, \"unknown\": [null], "
 		"\"digest\": {\"algorithm\": \"sha512\", \"files\": "
@@ -112,7 +114,7 @@ static void refuses_more_than_4_mib(void **state)
 
 static struct tree *build_with(const char *const *paths)
 {
-	struct digest d = { .kind = DIGEST_GIT };
+	struct digest d = {.kind = DIGEST_GIT};
 	struct tree_builder *b = NULL;
 	struct tree *t = NULL;
 	void *bytes = NULL;
@@ -120,8 +122,8 @@ static struct tree *build_with(const char *const *paths)
 
 	assert_int_equal(tree_builder_new(&b, NULL), 0);
 	for (; *paths; paths++)
-		assert_int_equal(tree_builder_add(b, *paths, TREE_FILE, 1, &d,
-						  NULL), 0);
+		assert_int_equal(
+			tree_builder_add(b, *paths, TREE_FILE, 1, &d, NULL), 0);
 	assert_int_equal(tree_builder_end(b, &bytes, &n, NULL), 0);
 	assert_int_equal(tree_from_bytes(&t, bytes, n, NULL), 0);
 	tree_builder_free(b);
@@ -157,7 +159,10 @@ static void tells_a_whole_upload_from_a_part(void **state)
 		"__init__.py", "metadata.json", "pkg", "pkg2/a.so", NULL,
 	};
 	static const char *const part[] = {
-		"__init__.py", "pkg/x", "pkg2/b.so", NULL,
+		"__init__.py",
+		"pkg/x",
+		"pkg2/b.so",
+		NULL,
 	};
 	struct err err = ERR_INIT;
 
@@ -172,8 +177,8 @@ static void tells_a_whole_upload_from_a_part(void **state)
 
 static void a_build_without_digest_is_whole(void **state)
 {
-	static const char *const none[] = { NULL };
-	struct metadata m = { .dirty = false };
+	static const char *const none[] = {NULL};
+	struct metadata m = {.dirty = false};
 	struct tree *t = build_with(none);
 
 	(void)state;
@@ -185,7 +190,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_a_whole_document),
-		cmocka_unit_test(takes_null_for_absent_where_the_reference_does),
+		cmocka_unit_test(
+			takes_null_for_absent_where_the_reference_does),
 		cmocka_unit_test(reads_an_array_in_field_order),
 		cmocka_unit_test(refuses_every_malformed_document),
 		cmocka_unit_test(refuses_more_than_4_mib),

@@ -17,42 +17,41 @@ struct good {
 #define HEX "0123456789abcdef0123456789abcdef01234567"
 
 static const struct good goods[] = {
-	{ "acme/relu", REV_DEFAULT, 0, "", "acme/relu" },
-	{ "a/b", REV_DEFAULT, 0, "", "a/b" },
-	{ "A_9/_x.y-z_", REV_DEFAULT, 0, "", "A_9/_x.y-z_" },
-	{ "ac.me/gitx", REV_DEFAULT, 0, "", "ac.me/gitx" },
-	{ "acme/relu@latest", REV_LATEST, 0, "latest", "acme/relu@latest" },
-	{ "acme/relu@1", REV_VERSION, 1, "v1", "acme/relu@v1" },
-	{ "acme/relu@v1", REV_VERSION, 1, "v1", "acme/relu@v1" },
-	{ "acme/relu@v01", REV_VERSION, 1, "v01", "acme/relu@v01" },
-	{ "acme/relu@0", REV_VERSION, 0, "v0", "acme/relu@v0" },
-	{ "acme/relu@4294967295", REV_VERSION, UINT32_MAX, "v4294967295",
-	  "acme/relu@v4294967295" },
-	{ "acme/relu@4294967296", REV_NAME, 0, "4294967296",
-	  "acme/relu@4294967296" },
-	{ "acme/relu@v99999999999", REV_NAME, 0, "v99999999999",
-	  "acme/relu@v99999999999" },
-	{ "acme/relu@v", REV_NAME, 0, "v", "acme/relu@v" },
-	{ "acme/relu@V1", REV_NAME, 0, "V1", "acme/relu@V1" },
-	{ "acme/relu@v1.2.3", REV_NAME, 0, "v1.2.3", "acme/relu@v1.2.3" },
-	{ "acme/relu@1.2", REV_NAME, 0, "1.2", "acme/relu@1.2" },
-	{ "acme/relu@" HEX, REV_COMMIT, 0, HEX, "acme/relu@" HEX },
-	{ "acme/relu@0123456789ABCDEF0123456789abcdef01234567", REV_NAME, 0,
-	  "0123456789ABCDEF0123456789abcdef01234567",
-	  "acme/relu@0123456789ABCDEF0123456789abcdef01234567" },
-	{ "acme/relu@1111111111111111111111111111111111111111", REV_COMMIT, 0,
-	  "1111111111111111111111111111111111111111",
-	  "acme/relu@1111111111111111111111111111111111111111" },
-	{ "acme/relu@abc1234", REV_NAME, 0, "abc1234", "acme/relu@abc1234" },
-	{ "acme/relu@feat/x/y", REV_NAME, 0, "feat/x/y",
-	  "acme/relu@feat%2Fx%2Fy" },
-	{ "acme/relu@feat%2Fx%2fy", REV_NAME, 0, "feat/x/y",
-	  "acme/relu@feat%2Fx%2Fy" },
-	{ "acme/relu@refs/pr/1", REV_NAME, 0, "refs/pr/1",
-	  "acme/relu@refs%2Fpr%2F1" },
-	{ "acme/relu@a@b", REV_NAME, 0, "a@b", "acme/relu@a@b" },
-	{ "acme/relu@a.locked", REV_NAME, 0, "a.locked",
-	  "acme/relu@a.locked" },
+	{"acme/relu", REV_DEFAULT, 0, "", "acme/relu"},
+	{"a/b", REV_DEFAULT, 0, "", "a/b"},
+	{"A_9/_x.y-z_", REV_DEFAULT, 0, "", "A_9/_x.y-z_"},
+	{"ac.me/gitx", REV_DEFAULT, 0, "", "ac.me/gitx"},
+	{"acme/relu@latest", REV_LATEST, 0, "latest", "acme/relu@latest"},
+	{"acme/relu@1", REV_VERSION, 1, "v1", "acme/relu@v1"},
+	{"acme/relu@v1", REV_VERSION, 1, "v1", "acme/relu@v1"},
+	{"acme/relu@v01", REV_VERSION, 1, "v01", "acme/relu@v01"},
+	{"acme/relu@0", REV_VERSION, 0, "v0", "acme/relu@v0"},
+	{"acme/relu@4294967295", REV_VERSION, UINT32_MAX, "v4294967295",
+	 "acme/relu@v4294967295"},
+	{"acme/relu@4294967296", REV_NAME, 0, "4294967296",
+	 "acme/relu@4294967296"},
+	{"acme/relu@v99999999999", REV_NAME, 0, "v99999999999",
+	 "acme/relu@v99999999999"},
+	{"acme/relu@v", REV_NAME, 0, "v", "acme/relu@v"},
+	{"acme/relu@V1", REV_NAME, 0, "V1", "acme/relu@V1"},
+	{"acme/relu@v1.2.3", REV_NAME, 0, "v1.2.3", "acme/relu@v1.2.3"},
+	{"acme/relu@1.2", REV_NAME, 0, "1.2", "acme/relu@1.2"},
+	{"acme/relu@" HEX, REV_COMMIT, 0, HEX, "acme/relu@" HEX},
+	{"acme/relu@0123456789ABCDEF0123456789abcdef01234567", REV_NAME, 0,
+	 "0123456789ABCDEF0123456789abcdef01234567",
+	 "acme/relu@0123456789ABCDEF0123456789abcdef01234567"},
+	{"acme/relu@1111111111111111111111111111111111111111", REV_COMMIT, 0,
+	 "1111111111111111111111111111111111111111",
+	 "acme/relu@1111111111111111111111111111111111111111"},
+	{"acme/relu@abc1234", REV_NAME, 0, "abc1234", "acme/relu@abc1234"},
+	{"acme/relu@feat/x/y", REV_NAME, 0, "feat/x/y",
+	 "acme/relu@feat%2Fx%2Fy"},
+	{"acme/relu@feat%2Fx%2fy", REV_NAME, 0, "feat/x/y",
+	 "acme/relu@feat%2Fx%2Fy"},
+	{"acme/relu@refs/pr/1", REV_NAME, 0, "refs/pr/1",
+	 "acme/relu@refs%2Fpr%2F1"},
+	{"acme/relu@a@b", REV_NAME, 0, "a@b", "acme/relu@a@b"},
+	{"acme/relu@a.locked", REV_NAME, 0, "a.locked", "acme/relu@a.locked"},
 };
 
 static void parses_prints_and_parses_again(void **state)
@@ -75,8 +74,8 @@ static void parses_prints_and_parses_again(void **state)
 		/* and as a step below its owner */
 		ref_print_step(&r, text);
 		assert_null(strchr(text, '/'));
-		assert_int_equal(ref_parse_step(&again, r.repo.owner, text,
-						NULL), 0);
+		assert_int_equal(
+			ref_parse_step(&again, r.repo.owner, text, NULL), 0);
 		assert_memory_equal(&again, &r, sizeof(r));
 	}
 }
@@ -106,9 +105,10 @@ static void refuses_every_hostile_text(void **state)
 static void refuses_hostile_steps(void **state)
 {
 	static const char *const steps[] = {
-		"", ".", "..", "a/b", "relu@a/b", "relu@", "@", "@v1",
-		"re%2Flu", "re%2elu", "relu@..", "relu@%2E%2E", "-relu",
-		"relu.git", "relu@v1\n", ".kernelfs", ".env",
+		"",	     ".",	    "..",    "a/b",	 "relu@a/b",
+		"relu@",     "@",	    "@v1",   "re%2Flu",	 "re%2elu",
+		"relu@..",   "relu@%2E%2E", "-relu", "relu.git", "relu@v1\n",
+		".kernelfs", ".env",
 	};
 	struct ref r;
 
@@ -197,7 +197,7 @@ static void parses_repositories_alone(void **state)
 
 static void spells_import_names(void **state)
 {
-	struct repo_id r = { .owner = "acme", .name = "flash-attn-3.x" };
+	struct repo_id r = {.owner = "acme", .name = "flash-attn-3.x"};
 	char out[REF_PART_MAX + 1];
 
 	(void)state;

@@ -9,7 +9,7 @@
 
 static struct digest git_of(unsigned n)
 {
-	struct digest d = { .kind = DIGEST_GIT };
+	struct digest d = {.kind = DIGEST_GIT};
 
 	memcpy(d.bytes, &n, sizeof(n));
 	return d;
@@ -62,11 +62,12 @@ static struct tree_builder *sample(void)
 	assert_int_equal(add(b, "pkg.x", 2), 0);
 	assert_int_equal(add(b, "pkg/deep/er/a.py", 300), 0);
 	assert_int_equal(add(b, "__init__.py", 0), 0);
-	assert_int_equal(tree_builder_add(b, "empty", TREE_FOLDER, 9, NULL,
-					  NULL), 0);
+	assert_int_equal(
+		tree_builder_add(b, "empty", TREE_FOLDER, 9, NULL, NULL), 0);
 	assert_int_equal(add(b, "pkg/__init__.py", 10), 0);
-	assert_int_equal(tree_builder_add(b, "pkg/deep/er", TREE_FOLDER, 0,
-					  NULL, NULL), 0);
+	assert_int_equal(
+		tree_builder_add(b, "pkg/deep/er", TREE_FOLDER, 0, NULL, NULL),
+		0);
 	assert_int_equal(add(b, "zz", 4), 0);
 	return b;
 }
@@ -113,8 +114,17 @@ static void walks_in_byte_order_with_the_folders_left_out(void **state)
 static void finds_every_entry_and_nothing_else(void **state)
 {
 	static const char *const absent[] = {
-		"", "pkg/", "/pkg", "pk", "pkg/deep/e", "pkg/deep/er/a.pyc",
-		"pkg!/x", "zzz", " ", "pkg//ops.py", "pkg/./ops.py",
+		"",
+		"pkg/",
+		"/pkg",
+		"pk",
+		"pkg/deep/e",
+		"pkg/deep/er/a.pyc",
+		"pkg!/x",
+		"zzz",
+		" ",
+		"pkg//ops.py",
+		"pkg/./ops.py",
 	};
 	struct tree *t = tree_of(sample());
 	struct tree_entry e;
@@ -191,8 +201,7 @@ static void takes_the_longest_path_and_step(void **state)
 }
 
 /* Lines "kind size path"; the path is the rest of the line as it stands. */
-static int add_line(struct tree_builder *b, const char *line,
-		    struct err *err)
+static int add_line(struct tree_builder *b, const char *line, struct err *err)
 {
 	char kind[16];
 	unsigned long long size;
@@ -203,9 +212,9 @@ static int add_line(struct tree_builder *b, const char *line,
 	if (strcmp(kind, "nohash") == 0)
 		d.kind = DIGEST_NONE;
 	return tree_builder_add(b, line + at + 1,
-				strcmp(kind, "folder") == 0 ? TREE_FOLDER :
-				strcmp(kind, "link") == 0   ? (enum tree_kind)7 :
-							      TREE_FILE,
+				strcmp(kind, "folder") == 0 ? TREE_FOLDER
+				: strcmp(kind, "link") == 0 ? (enum tree_kind)7
+							    : TREE_FILE,
 				size, &d, err);
 }
 
@@ -286,8 +295,8 @@ static void refuses_a_million_entries_made_of_folders_between(void **state)
 			path[at++] = 'x';
 		}
 		path[at] = '\0';
-		assert_int_equal(tree_builder_add(b, path, TREE_FILE, 1, &d,
-						  NULL), 0);
+		assert_int_equal(
+			tree_builder_add(b, path, TREE_FILE, 1, &d, NULL), 0);
 	}
 	assert_int_equal(tree_builder_end(b, &bytes, &n, &err), -E2BIG);
 	assert_null(bytes);
@@ -381,7 +390,7 @@ static void notices_damage_at_every_byte_and_length(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < n; i++) {
-		static const unsigned char masks[] = { 0x01, 0x80, 0xff };
+		static const unsigned char masks[] = {0x01, 0x80, 0xff};
 
 		for (size_t k = 0; k < sizeof(masks); k++) {
 			bytes[i] ^= masks[k];
@@ -420,8 +429,8 @@ static void survives_planted_files(void **state)
 
 	(void)state;
 	/* an empty folder at the end: the place to claim more than there is */
-	assert_int_equal(tree_builder_add(b, "zzz", TREE_FOLDER, 0, NULL,
-					  NULL), 0);
+	assert_int_equal(tree_builder_add(b, "zzz", TREE_FOLDER, 0, NULL, NULL),
+			 0);
 	bytes = finish(b, &n);
 	planted = malloc(n);
 	assert_non_null(planted);
