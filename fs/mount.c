@@ -9,6 +9,7 @@
 #include "options.h"
 #include "park.h"
 #include "view.h"
+#include "wire.h"
 #include "world.h"
 
 #include "base/cleanup.h"
@@ -200,7 +201,7 @@ static int attach(struct mount *m, struct err *err)
 			       "/dev/fuse there and fusermount3 installed? "
 			       "(kernelfs doctor looks)", m->path);
 	m->mounted = true;
-	return 0;
+	return wire_mend(m->session, err);
 }
 
 /* ---- death: the reverse ---- */

@@ -555,6 +555,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want |= conn->capable & wanted;
 	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO |
 				  FUSE_CAP_AUTO_INVAL_DATA);
+	o->parallel_dirops = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
 	conn->max_background = BACKGROUND;
 	conn->congestion_threshold = BACKGROUND * 3 / 4;
 	if (o->ready)

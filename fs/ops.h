@@ -8,6 +8,7 @@
  */
 
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct park;
@@ -20,6 +21,8 @@ struct ops_context {
 	/* called once the kernel has agreed on the connection */
 	void (*ready)(void *arg);
 	void *ready_arg;
+	bool parallel_dirops; /* the kernel can do it; wire.h */
+	bool agreed; /* __atomic: INIT was answered; wire.h */
 };
 
 /* userdata of the session is a struct ops_context. */
