@@ -77,6 +77,7 @@ static int judge(struct pick *p, const char *variant,
 	char nested[REF_PART_MAX + 16];
 	struct metadata meta = {0};
 	struct err why = ERR_INIT;
+	bool dirty, inside;
 	int r;
 
 	r = w->listing(w->ctx, p, variant, &tree, err);
@@ -93,7 +94,7 @@ static int judge(struct pick *p, const char *variant,
 	r = metadata_parse(&meta, text_str(&json), json.len, &why);
 	if (r == 0)
 		r = metadata_complete(&meta, tree, &why);
-	p->dirty = r == 0 && meta.dirty;
+	dirty = r == 0 && meta.dirty;
 	metadata_done(&meta);
 	if (r == -ENOMEM)
 		return err_errno(err, ENOMEM, "read the metadata");
@@ -104,14 +105,16 @@ static int judge(struct pick *p, const char *variant,
 		return 0;
 	}
 	(void)snprintf(nested, sizeof(nested), "%s/__init__.py", p->package);
-	p->nested = !has_file(tree, "__init__.py");
-	if (p->nested && !has_file(tree, nested)) {
+	inside = !has_file(tree, "__init__.py");
+	if (inside && !has_file(tree, nested)) {
 		(void)snprintf(reason, CHOOSE_REASON_MAX,
 			       "no __init__.py, neither in the build nor in "
 			       "its folder '%.96s'",
 			       p->package);
 		return 0;
 	}
+	p->nested = inside;
+	p->dirty = dirty;
 	p->tree = TAKE(tree);
 	return 1;
 }
