@@ -90,6 +90,19 @@ static void refuses_one_level_too_many(void **state)
 	assert_int_equal(json_count(j), 35);
 }
 
+static void takes_a_backslash_for_what_it_is(void **state)
+{
+	/* no escape, and quotes that end no string: the brackets are text */
+	static const char doc[] = "[\"\\\\u0000\", \"\\\"[[[[[[[[[[[[[[[[[[[[["
+				  "[[[[[[[[[[[[[[[[[[[[[[\\\\\"]";
+	AUTO(auto_json) struct json *j = NULL;
+
+	(void)state;
+	assert_int_equal(json_parse(&j, doc, strlen(doc), NULL), 0);
+	assert_int_equal(json_count(j), 2);
+	assert_string_equal(json_string(json_first(j)), "\\u0000");
+}
+
 static void survives_a_cut_at_every_byte(void **state)
 {
 	static const char doc[] = "{\"a\": [1, -2.5e3, \"x\\u00e9\\n\", null],"
@@ -205,6 +218,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_with_a_sentence),
 		cmocka_unit_test(refuses_one_level_too_many),
+		cmocka_unit_test(takes_a_backslash_for_what_it_is),
 		cmocka_unit_test(survives_a_cut_at_every_byte),
 		cmocka_unit_test(reads_what_is_there),
 		cmocka_unit_test(answers_for_what_is_not_there),

@@ -140,6 +140,7 @@ static void hashes_the_same_in_every_process(void **state)
 	assert_true(map_hash("", 0) == 0x2d06800538d394c2u);
 	assert_true(map_hash("a", 1) != map_hash("b", 1));
 	assert_true(ab != map_hash_more(map_hash("b", 1), "a", 1));
+	assert_true(ab != map_hash("b", 1));
 	assert_true(ab == map_hash_more(map_hash("a", 1), "b", 1));
 }
 

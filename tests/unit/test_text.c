@@ -27,6 +27,19 @@ static void grows_by_what_is_added(void **state)
 	assert_string_equal(text_str(&t) + t.len - 4, "4999");
 }
 
+static void ends_with_a_nul_at_every_length(void **state)
+{
+	AUTO(auto_text) struct text t = TEXT_INIT(1000);
+
+	(void)state;
+	for (size_t n = 1; n <= 1000; n++) {
+		text_add_char(&t, 'x');
+		assert_true(t.room > t.len);
+		assert_int_equal(t.s[n], '\0');
+	}
+	assert_int_equal(text_failed(&t), 0);
+}
+
 static void holds_exactly_its_limit(void **state)
 {
 	AUTO(auto_text) struct text t = TEXT_INIT(5);
@@ -299,6 +312,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grows_by_what_is_added),
+		cmocka_unit_test(ends_with_a_nul_at_every_length),
 		cmocka_unit_test(holds_exactly_its_limit),
 		cmocka_unit_test(refuses_all_after_its_first_failure),
 		cmocka_unit_test(is_usable_again_when_cleared),
