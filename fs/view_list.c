@@ -323,6 +323,7 @@ static int list_commit(struct view *v, struct node *dir, struct view_wait *w,
 		    !strcmp(s->items[i].name, "python") ||
 		    !strcmp(s->items[i].name, ".kernelfs"))
 			s->items[i].type = VIEW_DIR;
+	set_add(s, "build", VIEW_DIR);
 	set_add(s, "python", VIEW_DIR);
 	set_add(s, ".kernelfs", VIEW_DIR);
 	return 0;
@@ -331,6 +332,8 @@ static int list_commit(struct view *v, struct node *dir, struct view_wait *w,
 static int fill(struct view *v, struct node *dir, struct view_wait *w,
 		struct set *s, struct err *err)
 {
+	int r;
+
 	switch ((enum node_kind)dir->kind) {
 	case NODE_ROOT:
 		list_root(v, s);
@@ -355,7 +358,8 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 	case NODE_BUILDS:
 		return list_builds(v, dir, w, s, err);
 	case NODE_VARIANTS:
-		return list_folder_names(v, dir, "build", w, s, err);
+		r = list_folder_names(v, dir, "build", w, s, err);
+		return r == -ENOENT ? 0 : r; /* a revision without builds */
 	case NODE_PYTHON:
 		list_python(dir, s);
 		return 0;

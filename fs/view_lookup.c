@@ -312,21 +312,13 @@ static int look_listed(const struct look *l, const char *path)
 
 static int look_in_commit(const struct look *l)
 {
-	AUTO(resolve_drop) struct resolve_answer a = { 0 };
-	char commit[REF_COMMIT_LEN + 1];
-	struct repo_id repo;
-	int r;
-
 	if (!strcmp(l->name, "python"))
 		return make_kind(l, NODE_PYTHON);
 	if (!strcmp(l->name, ".kernelfs"))
 		return make_kind(l, NODE_COMMIT_CTL);
-	if (strcmp(l->name, "build") != 0)
-		return look_listed(l, "");
-	view_in_commit(l->dir, &repo, commit);
-	r = resolve_folder(l->v->world->resolve, &repo, commit, "build",
-			   view_in_memo(l->w), &a, l->err);
-	return r < 0 ? r : make_kind(l, NODE_BUILDS);
+	if (!strcmp(l->name, "build")) /* empty where there are none */
+		return make_kind(l, NODE_BUILDS);
+	return look_listed(l, "");
 }
 
 static int look_folder(const struct look *l)
