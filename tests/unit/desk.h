@@ -80,7 +80,8 @@ static inline bool is_held(char how, enum memo_stage stage)
 }
 
 static inline int make(void *ctx, const void *bytes, size_t len,
-		       enum memo_stage stage, void **value, int64_t *keep_ms, struct err *err)
+		       enum memo_stage stage, void **value, int64_t *keep_ms,
+		       struct err *err)
 {
 	struct desk *d = ctx;
 	const char *key = bytes; /* the memo ends its keys with a NUL */
