@@ -27,7 +27,7 @@ static const char *meant(const struct options *o)
 static int run_verb(const struct cli_verb *v, const struct cli *c)
 {
 	struct err err = ERR_INIT;
-	int r;
+	int r = 0;
 
 	if (c->count < v->least || c->count > v->most)
 		return cli_misuse("usage: kernelfs %s", v->synopsis);
@@ -36,9 +36,11 @@ static int run_verb(const struct cli_verb *v, const struct cli *c)
 				  v->name, v->synopsis);
 	if (c->o->lazy && v->run != verb_umount)
 		return cli_misuse("-z is for umount");
-	if (v->run != verb_mount)
-		c->o->foreground = true; /* so the log is stderr */
-	r = v->settle ? options_settle(c->o, &err) : 0;
+	/* A config file says where the log of a mount goes, not ours. */
+	if (v->run != verb_mount && !options_given(c->o, "log"))
+		r = options_set(c->o, "log", "stderr", "log", &err);
+	if (r == 0 && v->settle)
+		r = options_settle(c->o, &err);
 	return r < 0 ? cli_fail(r, &err) : v->run(c);
 }
 

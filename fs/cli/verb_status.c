@@ -11,6 +11,7 @@
 #include "fs/mountpoint.h"
 #include "fs/options.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,10 +167,10 @@ static bool each(void *arg, const char *mount)
 	struct err err = ERR_INIT;
 	int r = add_mount(a, mount, &err);
 
-	if (r < 0) {
+	if (r < 0)
 		cli_say("%s", err_text(&err));
+	if (r < 0 && r != -EACCES) /* somebody else's is no failure */
 		a->worst = r;
-	}
 	return true;
 }
 
@@ -184,7 +185,7 @@ static int all_mounts(struct all *a)
 		return cli_fail(r, &err);
 	text_add(a->out, a->c->o->json ? "]\n" : "");
 	if (!a->count && !a->worst && !a->c->o->json)
-		text_add(a->out, "no kernelfs is mounted\n");
+		text_add(a->out, "no kernelfs mount to show\n");
 	r = cli_put(a->out);
 	return a->worst < 0 ? CLI_FAILED : r;
 }

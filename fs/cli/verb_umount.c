@@ -91,6 +91,9 @@ static int as_user(const char *path, bool lazy, struct err *err)
 			       "install the package fuse3, or unmount as root");
 	if (strstr(text_str(&said), "busy"))
 		return busy(path, err);
+	if (strstr(text_str(&said), "not found in"))
+		return err_set(err, EPERM, "'%s' was not mounted by you; "
+			       "unmount it as who did, or as root", path);
 	return err_set(err, EPERM, "unmount '%s': %.*s", path,
 		       (int)strcspn(text_str(&said), "\n"), text_str(&said));
 }

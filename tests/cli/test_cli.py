@@ -135,6 +135,12 @@ class Config(Case):
         self.assertIn("c64", self.good(
             "env", conf, "--env=" + spec % "c64", env=env))
 
+    def test_the_log_of_mounts_is_not_that_of_other_verbs(self):
+        conf = self.config("log = '/nowhere/at/all.log'\n")
+        self.good("env", conf, "--env=" + ENV_CPU)
+        self.bad(1, "/nowhere/at/all.log", "env", "--env=" + ENV_CPU,
+                 "--log=/nowhere/at/all.log")
+
     def test_a_broken_config_does_not_keep_one_from_help_and_umount(self):
         os.makedirs(os.path.join(self.home, ".config"))
         with open(os.path.join(self.home, ".config", "kernelfs.conf"), "w",
