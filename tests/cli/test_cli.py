@@ -96,9 +96,13 @@ class Misuse(Case):
         self.bad(2, "https://", "--source=ftp://h", self.dir)
 
     def test_control_bytes_do_not_reach_the_terminal(self):
-        done = self.run_it("--\x1b[31mred")
-        self.assertEqual(done.code, 2)
-        self.assertNotIn("\x1b", done.err)
+        for args in (["--\x1b[31mred"], ["\x1b[31mred"], ["-o", "\x1b[3=1"],
+                     ["help", "\x1b[31mred"], ["resolve", "a/\x1b[3"],
+                     ["--trust=\x1b[3", "env"], ["why", "\x1b[3"]):
+            done = self.run_it(*args)
+            self.assertIn(done.code, (1, 2), done)
+            self.assertEqual(done.err.count("\n"), 1)
+            self.assertNotIn("\x1b", done.err)
 
     def test_what_is_no_mount(self):
         self.bad(1, "not in a kernelfs mount", "umount", self.dir)
