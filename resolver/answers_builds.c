@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "kernels/metadata.h"
+#include "kernels/source.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,43 @@
 static void free_tree(void *value)
 {
 	tree_unref(value);
+}
+
+static bool folder_known(struct resolve *r, const struct ref *commit,
+			 const char *dir)
+{
+	struct memo_ref ref = { 0 };
+	struct answers_key k;
+
+	if (answers_key_set(&k, &commit->repo, commit->rev, ':', dir) < 0 ||
+	    memo_ask(r->memo[ANSWERS_FOLDER], k.s, k.len, NULL, &ref, NULL))
+		return false;
+	memo_drop(r->memo[ANSWERS_FOLDER], &ref);
+	return true;
+}
+
+/* A branch, a tag, or a commit of which something was listed: a folder of
+ * it is no guess, and others' guesses must not stand in its way. */
+static bool commit_known(struct resolve *r, const struct ref *commit)
+{
+	char repo[2 * REF_PART_MAX + 2];
+	const struct source_refs *refs;
+	struct memo_ref ref = { 0 };
+	bool found = false;
+
+	(void)snprintf(repo, sizeof(repo), "%s/%s", commit->repo.owner,
+		       commit->repo.name);
+	if (memo_ask(r->memo[ANSWERS_REFS], repo, strlen(repo), NULL, &ref,
+		     NULL) == 0) {
+		refs = ref.value;
+		for (size_t i = 0; i < refs->branch_count && !found; i++)
+			found = !strcmp(refs->branches[i].commit, commit->rev);
+		for (size_t i = 0; i < refs->tag_count && !found; i++)
+			found = !strcmp(refs->tags[i].commit, commit->rev);
+		memo_drop(r->memo[ANSWERS_REFS], &ref);
+	}
+	return found || folder_known(r, commit, "build") ||
+	       folder_known(r, commit, "");
 }
 
 static int make_folder(void *ctx, const void *key, size_t len,
@@ -40,7 +78,7 @@ static int make_folder(void *ctx, const void *key, size_t len,
 	n = answers_key_split(&k, ':', &ref, &dir, err);
 	if (n < 0)
 		return n;
-	if (stage == MEMO_REMOTE) {
+	if (stage == MEMO_REMOTE && !commit_known(r, &ref)) {
 		n = answers_absent_check(r, k.s, err);
 		if (n < 0)
 			return n;

@@ -237,7 +237,7 @@ static struct ref configured(const struct resolve *r, const struct ref *ref)
 
 static int commit_from_refs(struct resolve *r, const struct ref *ref,
 			    const char *text, struct resolve_commit *out,
-			    struct err *err)
+			    int64_t *keep_ms, struct err *err)
 {
 	char repo[2 * REF_PART_MAX + 2];
 	const struct source_ref *found;
@@ -263,8 +263,13 @@ static int commit_from_refs(struct resolve *r, const struct ref *ref,
 			    text);
 	}
 	memo_drop(r->memo[ANSWERS_REFS], &refs);
-	if (!found) /* a later question shall see what has come since */
-		memo_forget(r->memo[ANSWERS_REFS], repo, strlen(repo));
+	/* A later question shall see what has come since, if that request is
+	 * still within what absent names may cost. */
+	if (!found && answers_absent_check(r, text, NULL) == 0) {
+		(void)answers_absent_note(r, n, keep_ms);
+		if (answers_absent_check(r, text, NULL) == 0)
+			memo_forget(r->memo[ANSWERS_REFS], repo, strlen(repo));
+	}
 	return n;
 }
 
@@ -293,7 +298,7 @@ static int make_commit(void *ctx, const void *key, size_t len,
 		(void)text_copy(out->commit, sizeof(out->commit), ref.rev);
 		(void)text_copy(out->revision, sizeof(out->revision), ref.rev);
 	} else {
-		n = commit_from_refs(r, &ref, k.s, out, err);
+		n = commit_from_refs(r, &ref, k.s, out, keep_ms, err);
 	}
 	if (n < 0) {
 		free(out);
