@@ -129,7 +129,6 @@ static int set_manners(struct http *h, CURL *e)
 	bad |= curl_easy_setopt(e, CURLOPT_SHARE, h->share->curl) != 0;
 	bad |= curl_easy_setopt(e, CURLOPT_USERAGENT, h->user_agent) != 0;
 	bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER_BYTES) != 0;
 	bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
 				(long)h->options.connect_timeout_ms) != 0;
 	/* A proxy's own head is not the host's. */
@@ -140,6 +139,9 @@ static int set_manners(struct http *h, CURL *e)
 		bad |= curl_easy_setopt(e, CURLOPT_CAINFO, ca_file) != 0;
 	if (ca_dir && *ca_dir)
 		bad |= curl_easy_setopt(e, CURLOPT_CAPATH, ca_dir) != 0;
+	/* Only for speed, and refused (7.88) by a handle whose last try ended
+	 * at the name server: it still has a buffer. */
+	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	/* Not in every build of curl; without it, HTTP/1.1 is spoken. */
 	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
 			       (long)CURL_HTTP_VERSION_2TLS);
