@@ -13,6 +13,7 @@
  * lives, or while somebody holds it. Any thread.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,6 +64,7 @@ struct node {
 	uint32_t holds; /* table: children and current users */
 	uint32_t entry; /* index in `tree`, or the report's number */
 	uint16_t kind; /* enum node_kind */
+	bool whole; /* __atomic: all of this build was asked for */
 	int fd; /* table: the blob's, while open; -1 */
 	uint32_t opens; /* table: how often the kernel has it open */
 	char name[]; /* NUL-terminated */

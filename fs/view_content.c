@@ -95,19 +95,36 @@ static bool wants_all(const char *path, const char *package)
 	       !strcmp(path + len, "/__init__.py");
 }
 
+/* The build that a file is in, or NULL. */
+static struct node *build_of(const struct node *file)
+{
+	struct node *n = file->parent;
+
+	while (n && (n->kind != NODE_VARIANT || n->parent->kind != NODE_BUILDS))
+		n = n->parent;
+	return n;
+}
+
+/*
+ * Have the rest of the build fetched, if this file means that. When the file
+ * itself is `here` (a mount before this one may have fetched it, or another
+ * commit has the same), once per build: this is the way of every open.
+ */
 static void fetch_around(struct view *v, const struct node *n,
 			 const struct repo_id *repo, const char *commit,
-			 const char *path)
+			 const char *path, bool here)
 {
-	const struct node *build = view_in_build(n);
+	struct node *build = build_of(n);
 	char package[REF_PART_MAX + 1];
 	char dir[VIEW_TARGET_MAX];
 
-	if (!build)
+	if (!build ||
+	    (here && __atomic_load_n(&build->whole, __ATOMIC_RELAXED)))
 		return;
 	repo_package(repo, package);
 	if (!wants_all(path, package))
 		return;
+	__atomic_store_n(&build->whole, true, __ATOMIC_RELAXED);
 	(void)snprintf(dir, sizeof(dir), "build/%s", build->name);
 	/* What cannot be queued now is fetched when it is read. */
 	(void)fetch_build(v->world->fetch, repo, commit, dir, build->tree,
@@ -126,15 +143,16 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 
 	tree_get(n->tree, n->entry, &e);
 	r = store_open(v->world->store, &e.digest);
+	if (r < 0 && r != -ENOENT)
+		return err_errno(err, -r, "open '%s' in the cache", n->name);
+	view_in_commit(n, &repo, commit);
 	if (r >= 0) {
+		fetch_around(v, n, &repo, commit, e.path, true);
 		*fd = r;
 		return 0;
 	}
-	if (r != -ENOENT)
-		return err_errno(err, -r, "open '%s' in the cache", n->name);
 	if (!w)
 		return -EINPROGRESS;
-	view_in_commit(n, &repo, commit);
 	view_in_path(n, &path);
 	if (text_failed(&path))
 		return err_errno(err, ENAMETOOLONG, "open '%s'", n->name);
@@ -143,7 +161,7 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 	__atomic_store_n(&w->for_bytes, true, __ATOMIC_RELAXED);
 	r = fetch_ask(v->world->fetch, &blob, &w->fetch, err);
 	if (r == -EINPROGRESS)
-		fetch_around(v, n, &repo, commit, e.path);
+		fetch_around(v, n, &repo, commit, e.path, false);
 	else
 		__atomic_store_n(&w->for_bytes, false, __ATOMIC_RELAXED);
 	if (r != 0)
