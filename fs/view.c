@@ -13,13 +13,21 @@
 
 /* ---- waiting ---- */
 
+/* More failures than one question can meet on its way. */
+#define VIEW_AGAIN_MAX 8
+
 static void memo_done(struct memo_waiter *m, int r, const struct err *err)
 {
 	struct view_wait *w = map_item(m, struct view_wait, memo);
 
-	/* An absence is an answer, and kept: who asked may go on from it (a
-	 * commit without build/ is still a commit), so it asks again. */
-	if (r == -ENOENT)
+	/*
+	 * A failure is kept for a while, and is an answer then: a commit
+	 * without build/ is still a commit, and a .why tells what failed. So
+	 * the question is put again and finds it; not for ever, in case it
+	 * is not kept.
+	 */
+	if (r < 0 && r != -ECANCELED && r != -ENOMEM &&
+	    w->again++ < VIEW_AGAIN_MAX)
 		w->done(w, 0, NULL);
 	else
 		w->done(w, r, err);

@@ -34,6 +34,7 @@ struct view_wait {
 	struct memo_waiter memo; /* view's */
 	struct fetch_waiter fetch; /* view's */
 	bool for_bytes; /* __atomic: waits for a download, not for names */
+	unsigned again; /* view's: how often a failure was looked at */
 };
 
 void view_wait_init(struct view_wait *w,
