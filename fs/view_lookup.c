@@ -201,15 +201,30 @@ static int look_envs(const struct look *l)
 	return r;
 }
 
-/* Is there such a commit? Its build/ says so, else its root. */
-static int look_commit(const struct look *l, const struct ref *ref)
+static int same_commit(void *arg, const struct ref *ref,
+		       const struct resolve_commit *c)
+{
+	const struct ref *wanted = arg;
+
+	return repo_equal(&ref->repo, &wanted->repo) &&
+	       !strcmp(c->commit, wanted->rev);
+}
+
+/* Is there such a commit? A branch that leads to it says so, else its build/,
+ * else its root. */
+static int look_commit(const struct look *l, struct ref *ref)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	struct resolve *res = l->v->world->resolve;
 	int r;
 
-	r = resolve_folder(res, &ref->repo, ref->rev, "build",
-			   view_in_memo(l->w), &a, l->err);
+	r = resolve_folder(res, &ref->repo, ref->rev, "build", NULL, &a,
+			   l->err);
+	if (r == -EINPROGRESS && resolve_each_commit(res, same_commit, ref) > 0)
+		return make_kind(l, NODE_COMMIT);
+	if (r == -EINPROGRESS)
+		r = resolve_folder(res, &ref->repo, ref->rev, "build",
+				   view_in_memo(l->w), &a, l->err);
 	if (r == -ENOENT)
 		r = resolve_folder(res, &ref->repo, ref->rev, "",
 				   view_in_memo(l->w), &a, l->err);
