@@ -31,6 +31,41 @@ static bool is_listed(struct resolve *r, const struct repo_id *repo)
 	return found;
 }
 
+static bool is_named(const struct resolve *r, const struct repo_id *repo)
+{
+	for (size_t i = 0; i < r->o.named_count; i++)
+		if (repo_equal(&r->o.named[i].repo, repo))
+			return true;
+	return false;
+}
+
+/* Was it there when this machine last heard of it? */
+static bool is_on_disk(struct resolve *r, const struct repo_id *repo)
+{
+	struct source_names names = {0};
+	struct source_refs refs = {0};
+	bool found = false;
+
+	if (catalog_kernels(r->catalog, repo->owner, CATALOG_DISK, &names,
+			    NULL, NULL) == 0) {
+		for (size_t i = 0; i < names.count && !found; i++)
+			found = !strcmp(names.names[i], repo->name);
+		source_names_done(&names);
+	}
+	if (!found && catalog_refs(r->catalog, repo, CATALOG_DISK, &refs, NULL,
+				   NULL) == 0) {
+		found = true;
+		source_refs_done(&refs);
+	}
+	return found;
+}
+
+/* Then a request for it is none for a name that does not exist. */
+static bool is_known(struct resolve *r, const struct repo_id *repo)
+{
+	return is_named(r, repo) || is_listed(r, repo) || is_on_disk(r, repo);
+}
+
 /* ---- an owner's kernels ---- */
 
 static void free_names(void *value)
@@ -138,7 +173,7 @@ static int make_refs(void *ctx, const void *key, size_t len,
 	n = ref_parse_repo(&repo, k.s, err);
 	if (n < 0)
 		return n;
-	if (!is_listed(r, &repo)) {
+	if (!is_known(r, &repo)) {
 		n = answers_absent_check(r, k.s, err);
 		if (n < 0)
 			return n;
