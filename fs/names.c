@@ -134,6 +134,15 @@ static bool same_table(const struct names *n, const struct names_entry *e,
 	       (count == 0 || !memcmp(n->entries, e, count * sizeof(*e)));
 }
 
+/* Each change has a second of its own: who lists a folder again only when
+ * its time has changed (an interpreter) would miss the later of two. */
+static void touch_locked(struct names *n) LOCK_REQUIRES(&n->lock)
+{
+	int64_t now = io_wall_s();
+
+	n->changed_s = now > n->changed_s ? now : n->changed_s + 1;
+}
+
 static void rebuild_locked(struct names *n) LOCK_REQUIRES(&n->lock)
 {
 	struct names_entry *e = calloc(upper_bound_locked(n) + 1, sizeof(*e));
@@ -154,7 +163,7 @@ static void rebuild_locked(struct names *n) LOCK_REQUIRES(&n->lock)
 	free(n->entries);
 	n->entries = e;
 	n->entry_count = count;
-	n->changed_s = io_wall_s();
+	touch_locked(n);
 }
 
 /* ---- the owners' lists ---- */
@@ -245,18 +254,20 @@ void names_start(struct names *n, int64_t wait_ms)
 
 int64_t names_tick(struct names *n)
 {
-	int64_t now = io_now_ms(), next = -1;
+	int64_t now = io_now_ms(), next = -1, at;
 
 	lock_take(&n->lock);
 	for (size_t i = 0; i < n->count && !n->stopping; i++) {
 		struct want *w = &n->wants[i];
 
-		if (!w->is_owner || w->fresh || w->asking)
+		if (!w->is_owner || w->fresh)
 			continue;
-		if (w->retry_ms <= now)
+		if (!w->asking && w->retry_ms <= now)
 			start_asking_locked(n, w);
-		else if (next < 0 || w->retry_ms < next)
-			next = w->retry_ms;
+		/* It may fail, and nobody else would ask again then. */
+		at = w->asking ? now + RETRY_MIN_MS : w->retry_ms;
+		if (next < 0 || at < next)
+			next = at;
 	}
 	lock_drop(&n->lock);
 	return next;
@@ -310,7 +321,6 @@ int names_new(struct names **out, const char *const *imports, size_t count,
 	lock_cond_init(&n->arrived);
 	n->catalog = catalog;
 	n->net = net;
-	n->changed_s = io_wall_s();
 	n->wants = calloc(count + 1, sizeof(*n->wants));
 	n->named = calloc(count + 1, sizeof(*n->named));
 	if (!n->wants || !n->named) {
@@ -462,7 +472,7 @@ static void add_met_locked(struct names *n, const char *owner)
 		return;
 	n->met_count++;
 	if (!ref_is_identifier(owner)) /* the root lists it from now on */
-		n->changed_s = io_wall_s();
+		touch_locked(n);
 }
 
 void names_owner_met(struct names *n, const char *owner)
