@@ -257,6 +257,10 @@ static int judge(CURLcode c, const char *why, struct err *err)
 	case CURLE_GOT_NOTHING:
 	case CURLE_HTTP2:
 	case CURLE_HTTP2_STREAM:
+	/* No HTTP at all: what an earlier answer on this connection had
+	 * sent beyond its length. curl has closed it. */
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:
 		return err_set(err, EAGAIN, "%s", text);
 	case CURLE_OUT_OF_MEMORY:
 		/* Also what curl says of a head line beyond its own limit. */
