@@ -420,10 +420,22 @@ static void *stop_when_it_waits(void *arg)
 	return NULL;
 }
 
+struct last_job {
+	struct pool_job job; /* first */
+	struct latch ran;
+};
+
+static void run_last(struct pool_job *job)
+{
+	latch_raise(&((struct last_job *)job)->ran);
+}
+
 static void stops_waiting_when_told_to(void **state)
 {
 	struct world *w = *state;
 	struct stopper s = { .world = w, .starter = gettid() };
+	struct last_job last = { .job = { .run = run_last },
+				 .ran = LATCH_INIT };
 	pthread_t thread;
 
 	make(w, "acme zeta third"); /* two workers: one job stays queued */
@@ -435,6 +447,8 @@ static void stops_waiting_when_told_to(void **state)
 	assert_true(s.slept);
 	assert_int_equal(names_tick(w->names), -1);
 	fake_gate(&w->fake, false);
+	pool_submit(w->net, &last.job, POOL_NOW); /* behind what is queued */
+	assert_true(latch_wait(&last.ran, 1));
 	pool_free(w->net); /* what ran is done */
 	w->net = NULL;
 	assert_int_equal(fake_asked(&w->fake, FAKE_KERNELS), 2);
