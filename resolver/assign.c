@@ -52,7 +52,7 @@ static enum assign quoted(struct cursor c, char quote, char *out, size_t room)
 	    cursor_left(&s) >= room)
 		return ASSIGN_UNREADABLE;
 	for (const char *p = s.p; p < s.end; p++)
-		if (*p < ' ' || *p > '~' || *p == '\\')
+		if (*p < ' ' || *p > '~' || strchr("'\"\\", *p))
 			return ASSIGN_UNREADABLE;
 	memcpy(out, s.p, cursor_left(&s));
 	out[cursor_left(&s)] = '\0';

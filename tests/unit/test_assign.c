@@ -66,7 +66,8 @@ static void refuses_values_that_are_not_plain(void **state)
 		"x =", "x = read()\n", "x = 'a' + 'b'\n", "x = 'a\\n'\n",
 		"x = 'open\n", "x = \"a'\n", "x = 'a\tb'\n", "x = '\xc3\xa9'\n",
 		"x = Nothing\n", "x = Truely\n", "x = 13\n", "x = 'a''b'\n",
-		"x = '0123456789abcdef'\n", "x = y\n",
+		"x = '0123456789abcdef'\n", "x = y\n", "x = 'a\"b'\n",
+		"x = \"a'b\"\n",
 	};
 	char out[16];
 
