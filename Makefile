@@ -16,7 +16,7 @@ MAKEFLAGS += --no-builtin-rules
 # `make` only names it.
 
 PACKAGES := fuse3 libcurl libxxhash libcjson libcrypto libelf
-setup_goals := demo test torture bench lint asan tsan help clean
+setup_goals := demo test torture bench lint asan tsan fuzz help clean
 ifeq ($(filter $(setup_goals),$(MAKECMDGOALS)),)
 missing := $(shell for p in $(PACKAGES); do \
 	pkg-config --exists $$p 2>/dev/null || echo $$p; done)
@@ -69,9 +69,12 @@ cflags_clang := -O1 -g
 cflags_debug := -O0 -g3
 cflags_asan := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer \
 	-fno-sanitize-recover=all
+cflags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-omit-frame-pointer -fno-sanitize-recover=all
 cflags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 ldflags_release := -Wl,-z,relro,-z,now,--as-needed
 ldflags_asan := -fsanitize=address,undefined
+ldflags_fuzz := -fsanitize=fuzzer,address,undefined
 ldflags_tsan := -fsanitize=thread
 
 all_cppflags := -iquote . -iquote kernels -D_GNU_SOURCE -DFUSE_USE_VERSION=314 \
@@ -83,7 +86,7 @@ quiet := $(if $(V),,@)
 
 # ---- rules ---------------------------------------------------------------
 
-.PHONY: all help demo test test_programs torture bench lint asan tsan \
+.PHONY: all help demo test test_programs torture bench lint asan tsan fuzz \
 	install uninstall clean units FORCE
 
 all: build/kernelfs  ## build the program (build/kernelfs)
@@ -140,9 +143,23 @@ $(out)/oracle/%: tests/oracle/%.c $(out)/kernelfs.a $(out)/flags
 	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $< \
 		$(out)/kernelfs.a $(pkg_libs)
 
-test_programs: all units $(oracle_programs)
+# Targets of the fuzzer; with a main() that replays files where there is no
+# fuzzing engine.
+fuzz_names := $(sort $(patsubst tests/fuzz/fuzz_%.c,%, \
+	$(wildcard tests/fuzz/fuzz_*.c)))
+fuzz_programs := $(patsubst %,$(out)/fuzz/%,$(fuzz_names))
+fuzz_main := $(if $(filter fuzz,$(MODE)),,tests/fuzz/replay.c)
 
-suites := unit hub kernel oracle door cli mount
+$(out)/fuzz/%: tests/fuzz/fuzz_%.c $(fuzz_main) tests/fuzz/fuzz.h \
+		tests/fuzz/walk.h $(out)/kernelfs.a $(out)/flags
+	$(quiet)mkdir -p $(@D)
+	$(if $(V),,@echo "  FUZZ $<")
+	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $< \
+		$(fuzz_main) $(out)/kernelfs.a $(pkg_libs)
+
+test_programs: all units $(oracle_programs) $(fuzz_programs)
+
+suites := unit fuzz hub kernel oracle door cli mount
 
 demo:  ## the main job on an embedded Hub: build, serve, mount, import
 	@tests/setup demo
@@ -159,15 +176,33 @@ torture:  ## the tests that are too long for `make test`
 	@$(MAKE) --no-print-directory test_programs
 	@tests/run torture
 
-asan:  ## units, command line and mounts under address and undefined sanitizers
+asan:  ## units, corpora, command line and mounts under address and undefined sanitizers
 	@tests/setup test
 	@$(MAKE) --no-print-directory MODE=asan test_programs
-	@tests/run --mode asan unit cli mount
+	@tests/run --mode asan unit fuzz cli mount
 
 tsan:  ## units and mounts under the thread sanitizer
 	@tests/setup test
 	@$(MAKE) --no-print-directory MODE=tsan test_programs
 	@tests/run --mode tsan unit mount
+
+# libFuzzer writes what it finds into the first folder that it is given.
+FUZZ ?=
+SECONDS ?= 60
+fuzz_found := build/fuzz/found/$(FUZZ)
+
+fuzz:  ## make up input for one parser: FUZZ=ref SECONDS=60
+	@tests/setup lint
+	@case ' $(fuzz_names) ' in *' $(FUZZ) '*) ;; *) \
+		echo 'make fuzz FUZZ=<name>, one of: $(fuzz_names)' >&2; \
+		exit 2 ;; esac
+	@$(MAKE) --no-print-directory CC=clang-14 MODE=fuzz \
+		build/fuzz/fuzz/$(FUZZ)
+	@mkdir -p $(fuzz_found)
+	build/fuzz/fuzz/$(FUZZ) -max_total_time=$(SECONDS) -timeout=10 \
+		-artifact_prefix=build/fuzz/$(FUZZ)- $(fuzz_found) \
+		$(wildcard tests/fuzz/corpus/$(FUZZ) \
+			tests/data/must-refuse/$(FUZZ))
 
 bench:  ## speed and memory beside the alternative, as a table
 	@tests/setup bench
@@ -205,7 +240,7 @@ uninstall:  ## remove what install put there
 
 clean:  ## remove what was built (not the virtual environment)
 	rm -rf build/release build/debug build/asan build/tsan build/clang \
-		build/kernelfs
+		build/fuzz build/kernelfs
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 18
