@@ -106,7 +106,7 @@ static int do_lookup(struct view *v, const struct park_call *c,
 		/* Told as a name that is not there, and for how long. */
 		memset(&out->entry, 0, sizeof(out->entry));
 		out->entry.entry_timeout =
-			view_absent_forever(c->node) ? FOREVER_S : SHORT_S;
+			view_absent_forever(v, c->node) ? FOREVER_S : SHORT_S;
 		return w ? r : 0;
 	}
 	return r;

@@ -272,7 +272,26 @@ void view_attr(struct view *v, const struct node *n, struct view_attr *out)
 		out->forever = false;
 }
 
-bool view_absent_forever(const struct node *dir)
+/* A listing in hand lacks the name. Where there is none, the source has
+ * said that it knows no such folder: that may be a token it did not get, and
+ * is kept for a minute like every absence, not for ever. */
+static bool is_listed(struct view *v, const struct node *dir)
+{
+	AUTO(resolve_drop) struct resolve_answer a = { 0 };
+	AUTO(auto_text) struct text path = TEXT_INIT(TREE_PATH_MAX);
+	char commit[REF_COMMIT_LEN + 1];
+	struct repo_id repo;
+
+	if (dir->kind == NODE_BUILDS || dir->kind == NODE_VARIANTS)
+		text_add(&path, "build");
+	else
+		view_in_path(dir, &path);
+	view_in_commit(dir, &repo, commit);
+	return resolve_folder(v->world->resolve, &repo, commit,
+			      text_str(&path), NULL, &a, NULL) == 0;
+}
+
+bool view_absent_forever(struct view *v, const struct node *dir)
 {
 	switch ((enum node_kind)dir->kind) {
 	case NODE_IMPORT:
@@ -281,12 +300,13 @@ bool view_absent_forever(const struct node *dir)
 	case NODE_COMMIT_CTL:
 	case NODE_CTL:
 	case NODE_DOOR_DIR:
+	case NODE_PYTHON:
+		return true;
 	case NODE_COMMIT:
 	case NODE_BUILDS:
 	case NODE_FOLDER:
-	case NODE_PYTHON:
 	case NODE_VARIANTS:
-		return true;
+		return is_listed(v, dir);
 	case NODE_ROOT:
 	case NODE_OWNER:
 	case NODE_ENVS:

@@ -79,8 +79,8 @@ void view_attr(struct view *v, const struct node *n, struct view_attr *out);
 /* The child of a folder, held (inode_put). */
 int view_lookup(struct view *v, struct node *dir, const char *name,
 		struct view_wait *w, struct node **out, struct err *err);
-/* Is a name that is absent here absent for ever? */
-bool view_absent_forever(const struct node *dir);
+/* Is a name that was just found absent here absent for ever? */
+bool view_absent_forever(struct view *v, const struct node *dir);
 
 /* Where a link leads; appended. */
 int view_readlink(struct view *v, struct node *n, struct view_wait *w,
