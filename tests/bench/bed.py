@@ -168,17 +168,12 @@ class Mount:
         which = "--env=" + env if env else "--python=" + PREFIX
         self.command = [PROGRAM, "--source=" + hub.url, "--cache=" + cache,
                         "--log=" + self.log, which, *options, self.path]
-        self.ready_s = self._start()
-        self.pid = self.status()["pid"]
+        self.pid = None
 
-    def _start(self):
-        try:
-            return spawned(self.command, self.bed.environment)
-        except BedError:
-            if os.path.ismount(self.path):
-                subprocess.run(["umount", "-l", self.path], check=False,
-                               timeout=LIMIT_S)
-            raise
+    def start(self):
+        self.ready_s = spawned(self.command, self.bed.environment)
+        self.pid = self.status()["pid"]
+        return self
 
     def at(self, *parts):
         return os.path.join(self.path, *parts)
@@ -187,14 +182,22 @@ class Mount:
         with open(self.at(*parts), encoding="utf-8") as f:
             return f.read()
 
+    def control(self, name):
+        """In one read, so that it is of one moment."""
+        fd = os.open(self.at(".kernelfs", name), os.O_RDONLY)
+        try:
+            return os.read(fd, 1 << 20).decode()
+        finally:
+            os.close(fd)
+
     def status(self):
-        return json.loads(self.text(".kernelfs", "status"))
+        return json.loads(self.control("status"))
 
     def metrics(self):
         """Requests of the kernel per operation, and what waits."""
         found = re.findall(
             r'^kernelfs_(?:requests_total\{op="(\w+)"\}|(waiting)) (\d+)$',
-            self.text(".kernelfs", "metrics"), re.M)
+            self.control("metrics"), re.M)
         return {op or waiting: int(n) for op, waiting, n in found}
 
     def asked(self, before):
@@ -209,14 +212,13 @@ class Mount:
             return int(re.search(r"RssAnon:\s+(\d+) kB", f.read())[1]) * 1024
 
     def close(self):
-        if self.pid is None:
+        if not os.path.ismount(self.path):
             return
         try:
             spawned([PROGRAM, "umount", self.path], self.bed.environment)
         except BedError:
             subprocess.run(["umount", "-l", self.path], check=False,
                            timeout=LIMIT_S)
-        self.pid = None
 
     def __enter__(self):
         return self
@@ -230,18 +232,16 @@ class Bed:
     def __init__(self, rounds):
         self.rounds = rounds
         self.folder = tempfile.mkdtemp(prefix="kernelfs-bench-")
+        self._folders = 0
+        self._open = []
+        self._known = {}
         self.root = os.path.join(self.folder, "hub")
         self.home = self.new_folder("home")
         self.environment = clean_environment(self.home)
-        self._open = []
-        self._known = {}
-        self._count = 0
-
-    _number = 0
 
     def new_folder(self, name):
-        Bed._number += 1
-        path = os.path.join(self.folder, "%s%d" % (name, Bed._number))
+        self._folders += 1
+        path = os.path.join(self.folder, "%s%d" % (name, self._folders))
         os.makedirs(path)
         return path
 
@@ -278,8 +278,8 @@ class Bed:
             self._open.remove(thing)
 
     def mount(self, hub, *options, cache=None, **how):
-        return self.keep(Mount(self, hub, cache or self.new_folder("cache"),
-                               *options, **how))
+        cache = cache or self.new_folder("cache")
+        return self.keep(Mount(self, hub, cache, *options, **how)).start()
 
     def hf_home(self, hub):
         return os.path.join(self.folder, "hf-" + hub.url.rpartition(":")[2])

@@ -3,7 +3,6 @@
 
 import os
 
-from bed import RTT_MS  # noqa: F401  (all rows share one bed)
 from fixture import OWNER
 from table import Row, per_endpoint
 
@@ -109,7 +108,25 @@ def pinned_row(bed):
                {"requests": got, "daemon": asked})
 
 
+def stranger_row(bed):
+    """Pinned and cached, of an owner that gives no import names."""
+    hub = bed.near()
+    path = ("many", "k00@" + hub.commit("many/k00"), "build", "torch-cpu",
+            "__init__.py")
+    cache = bed.new_folder("cache")
+    with bed.mount(hub, cache=cache) as mount:
+        mount.text(*path)
+    with bed.mount(hub, cache=cache) as mount:
+        hub.reset()
+        mount.text(*path)
+        got = hub.counts()["by_endpoint"]
+    return Row(GROUP, "the same, of an owner without import names",
+               str(sum(got.values())), "", "", "0", not got,
+               ["Hub: %s" % per_endpoint(got)], {"requests": got})
+
+
 def rows(bed):
     yield from nothing_rows(bed, "relu")
     yield from nothing_rows(bed, "small-kernel")
     yield pinned_row(bed)
+    yield stranger_row(bed)

@@ -3,7 +3,8 @@
 
 A row says what was measured, its figure, the alternative's figure in the same
 rounds, and what was to be reached. Figures are medians. `reached` is None
-where there is no bar. `notes` are exact things: requests, bytes, spread.
+where there is no bar; `later` marks the bar of a thing that is not built yet.
+`notes` are exact things: requests, bytes, spread.
 """
 
 import statistics
@@ -39,6 +40,8 @@ def per_endpoint(counts):
 
 
 class Row:
+    later = False
+
     def __init__(self, group, what, here, beside="", so="", bar="",
                  reached=None, notes=(), data=None):
         self.group = group
@@ -54,7 +57,9 @@ class Row:
     def verdict(self):
         if self.reached is None:
             return "-"
-        return "reached" if self.reached else "MISSED"
+        if self.reached:
+            return "reached"
+        return "not yet" if self.later else "MISSED"
 
     def cells(self):
         return (self.what, self.here, self.beside, self.so, self.bar,
@@ -83,6 +88,13 @@ def paired(group, what, here, beside, bar=None, notes=(), sooner=False):
                ["half of the rounds: %s; beside it %s" %
                 (middle_half(here), middle_half(beside)), *notes],
                {"here": here, "beside": beside, "ratio": ratio})
+
+
+def of_later(why, row):
+    """The bar comes with something that is not built yet."""
+    row.later = True
+    row.notes.append("the bar comes with %s, a later issue" % why)
+    return row
 
 
 def limited(group, what, here, limit, beside=None, beside_name="", notes=()):
@@ -115,7 +127,10 @@ def write(rows, out):
         for note in row.notes:
             out.write("      %s\n" % note)
     judged = [r for r in rows if r.reached is not None]
-    missed = [r.what for r in judged if not r.reached]
-    out.write("\n%d rows, %d with a bar, %d reached, %d missed%s\n" % (
-        len(rows), len(judged), len(judged) - len(missed), len(missed),
-        "".join("\n  missed: " + what for what in missed)))
+    missed = [r.what for r in judged if r.verdict() == "MISSED"]
+    waiting = [r for r in judged if r.verdict() == "not yet"]
+    out.write("\n%d rows, %d with a bar: %d reached, %d missed, %d not yet%s\n"
+              % (len(rows), len(judged),
+                 len(judged) - len(missed) - len(waiting), len(missed),
+                 len(waiting),
+                 "".join("\n  missed: " + what for what in missed)))
