@@ -8,6 +8,7 @@
 #include "ops.h"
 #include "options.h"
 #include "park.h"
+#include "reports.h"
 #include "view.h"
 #include "wire.h"
 #include "world.h"
@@ -35,6 +36,7 @@ struct mount {
 	struct world *world;
 	struct view *view;
 	struct park *park;
+	struct reports *reports;
 	struct ops_context ops;
 	struct fuse_session *session;
 	bool mounted;
@@ -184,9 +186,12 @@ static int start(struct mount *m, struct err *err)
 	if (r == 0)
 		r = park_new(&m->park, m->view, (int64_t)m->o->deadline_ms,
 			     err);
+	if (r == 0)
+		r = reports_new(&m->reports, err);
 	if (r < 0)
 		return r;
 	m->ops = (struct ops_context){ .view = m->view, .park = m->park,
+				       .reports = m->reports,
 				       .uid = uid, .gid = gid,
 				       .ready = on_ready, .ready_arg = m };
 	return new_session(m, err);
@@ -221,6 +226,7 @@ static void stop(struct mount *m)
 	/* Workers end before what they answer with is taken away. */
 	world_free(m->world);
 	park_free(m->park);
+	reports_free(m->reports);
 	view_free(m->view);
 	http_stop();
 	log_close();

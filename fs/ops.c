@@ -3,6 +3,7 @@
 
 #include "ctl.h"
 #include "park.h"
+#include "reports.h"
 #include "view.h"
 
 #include "base/cleanup.h"
@@ -203,11 +204,14 @@ static void send_open(struct view *v, const struct park_call *c,
 	struct inode_table *t = view_inodes(v);
 
 	reply->fi.noflush = 1;
-	if (view_is_constant(c->node))
+	/* Another daemon could serve this open file: fh is 0, or says only
+	 * where the rest of a report may be found. */
+	if (view_is_constant(c->node)) {
 		reply->fi.keep_cache = 1;
-	else
+	} else {
 		reply->fi.direct_io = 1;
-	/* fh stays 0: another daemon could serve this open file. */
+		reply->fi.fh = reports_number(context(c->req)->reports);
+	}
 	if (reply->fd >= 0)
 		inode_open(t, c->node, reply->fd);
 	if (fuse_reply_open(c->req, &reply->fi) < 0 && reply->fd >= 0)
@@ -230,11 +234,27 @@ static void op_release(fuse_req_t req, fuse_ino_t ino,
 	struct inode_table *t = view_inodes(context(req)->view);
 	struct node *n = inode_get(t, ino);
 
-	(void)fi;
 	if (n && n->kind == NODE_FILE)
 		inode_close(t, n);
+	if (fi->fh)
+		reports_drop(context(req)->reports, fi->fh);
 	inode_put(t, n);
 	(void)fuse_reply_err(req, 0);
+}
+
+static int read_report(struct view *v, const struct park_call *c,
+		       struct view_wait *w, struct park_reply *out,
+		       struct err *err)
+{
+	struct reports *reports = context(c->req)->reports;
+	int r;
+
+	if (c->off > 0 && reports_find(reports, c->fh, &out->text))
+		return text_failed(&out->text);
+	r = view_report(v, c->node, w, &out->text, err);
+	if (r == 0 && c->fh && text_failed(&out->text) == 0)
+		reports_keep(reports, c->fh, &out->text);
+	return r;
 }
 
 static int do_read(struct view *v, const struct park_call *c,
@@ -244,7 +264,7 @@ static int do_read(struct view *v, const struct park_call *c,
 	int fd = -1, r;
 
 	if (c->node->kind != NODE_FILE)
-		return view_report(v, c->node, w, &out->text, err);
+		return read_report(v, c, w, out, err);
 	out->fd = inode_fd(view_inodes(v), c->node);
 	if (out->fd >= 0)
 		return 0;
@@ -284,10 +304,9 @@ static void send_read(struct view *v, const struct park_call *c,
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
-	(void)fi;
 	ctl_count(CTL_READ);
 	run(req, ino, do_read, send_read,
-	    (struct park_call){ .size = size, .off = off });
+	    (struct park_call){ .size = size, .off = off, .fh = fi->fh });
 }
 
 /* ---- folders ---- */

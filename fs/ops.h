@@ -12,11 +12,13 @@
 #include <stdint.h>
 
 struct park;
+struct reports;
 struct view;
 
 struct ops_context {
 	struct view *view;
 	struct park *park;
+	struct reports *reports;
 	uint32_t uid, gid; /* who owns what is shown */
 	/* called once the kernel has agreed on the connection */
 	void (*ready)(void *arg);

@@ -25,6 +25,7 @@ struct park_call {
 	const char *name;
 	size_t size;
 	off_t off;
+	uint64_t fh; /* of a read */
 };
 
 /* The longest answer in memory: a report of a mount with many kernels. */
