@@ -21,6 +21,7 @@
 #include "kernels/fetch.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,11 @@ static bool worth_saying(int code)
 	case ENOSPC:
 	case ENOMEM:
 	case ENODEV:
+	/* of the cache, which its owner can put right */
+	case EMFILE:
+	case ENFILE:
+	case EDQUOT:
+	case EROFS:
 		return true;
 	default:
 		return false;
@@ -214,6 +220,7 @@ static void step(struct parked *q)
 	}
 	no_more_interrupts(q);
 	if (r < 0) {
+		text_done(&reply.text);
 		fail(q, r, &err);
 	} else {
 		q->send(v, &q->call, &reply);
@@ -324,6 +331,7 @@ void park_run(struct park *p, park_op *op, park_send *send,
 		return;
 	}
 	if (r != -EINPROGRESS) {
+		text_done(&reply.text);
 		refuse(p, c, r, &err);
 		return;
 	}
@@ -416,6 +424,19 @@ static void *timer_main(void *arg)
 
 /* ---- life ---- */
 
+/* Without signals: the thread of the loop must get them, which they wake. */
+static int start_timer(struct park *p)
+{
+	sigset_t all, before;
+	int r;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&p->timer, NULL, timer_main, p);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
 int park_new(struct park **out, struct view *v, int64_t deadline_ms,
 	     struct err *err)
 {
@@ -428,7 +449,7 @@ int park_new(struct park **out, struct view *v, int64_t deadline_ms,
 	lock_cond_init(&p->changed);
 	p->view = v;
 	p->deadline_ms = deadline_ms;
-	r = pthread_create(&p->timer, NULL, timer_main, p);
+	r = start_timer(p);
 	if (r) {
 		park_free(p);
 		return err_errno(err, r, "start the timer's thread");
