@@ -66,6 +66,9 @@ const char *tree_step_fault(const char *s, size_t n)
 
 		if (c < ' ' || c == 0x7f)
 			return "holds a control byte";
+		/* U+0080 to U+009F: some terminals obey them */
+		if (c == 0xc2 && i + 1 < n && (s[i + 1] & 0xe0) == 0x80)
+			return "holds a control character";
 		if (c == '/')
 			return "has a '/' inside a step";
 	}

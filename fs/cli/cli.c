@@ -88,9 +88,8 @@ static void say(const char *fmt, va_list ap)
 	text_add(&t, "kernelfs: ");
 	text_vprintf(&t, fmt, ap);
 	/* What somebody typed does not steer the terminal. */
-	for (size_t i = 0; i < t.len; i++)
-		if ((unsigned char)t.s[i] < ' ' || t.s[i] == 0x7f)
-			t.s[i] = '?';
+	if (t.s)
+		text_printable(t.s);
 	text_add_char(&t, '\n');
 	/* There is no other place to say that stderr cannot be written. */
 	(void)io_write_all(STDERR_FILENO, text_str(&t), t.len);

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "err.h"
 
+#include "text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* What comes from outside may end up in a terminal: no control bytes. */
-static void make_printable(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-}
 
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
@@ -23,7 +17,7 @@ int err_set(struct err *e, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	make_printable(text);
+	text_printable(text); /* it may end up in a terminal */
 	memcpy(e->text, text, strlen(text) + 1);
 	e->code = code;
 	return -code;

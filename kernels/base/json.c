@@ -47,6 +47,7 @@ static size_t sequence(const unsigned char *p, size_t left)
 struct scan {
 	bool in_string;
 	unsigned depth;
+	size_t values; /* at most so many, and one */
 };
 
 /*
@@ -93,13 +94,18 @@ static int scan_byte(struct scan *s, const unsigned char *p, size_t left,
 	if (s->depth > JSON_DEPTH)
 		return err_set(err, EINVAL, "nested deeper than %d",
 			       JSON_DEPTH);
+	/* before each value but the first of all stands one of these */
+	s->values += *p == ',' || *p == '{' || *p == '[';
+	if (s->values >= JSON_VALUES)
+		return err_set(err, EINVAL, "more than %u values",
+			       JSON_VALUES);
 	return 1;
 }
 
 static int scan(const char *text, size_t n, struct err *err)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	struct scan s = { false, 0 };
+	struct scan s = { .in_string = false };
 
 	for (size_t i = 0; i < n;) {
 		size_t len = sequence(p + i, n - i);

@@ -7,7 +7,8 @@
  * A `struct json` is a borrowed pointer into the document of its root.
  *
  * Refused with a sentence: text longer than the caller's limit, invalid
- * UTF-8, nesting beyond JSON_DEPTH, trailing text, NUL inside strings.
+ * UTF-8, nesting beyond JSON_DEPTH, more than JSON_VALUES, trailing text,
+ * NUL inside strings.
  * (cJSON's nesting limit is a compile-time constant of 1000; ours is lower
  * because callers walk with recursion-free loops over few levels.)
  */
@@ -20,6 +21,8 @@ struct err;
 struct json;
 
 #define JSON_DEPTH 32
+/* Values of a document: each costs 64 bytes and more, and stands in two. */
+#define JSON_VALUES (1u << 20)
 
 /* Parse n bytes. The caller frees the root with json_free(). */
 int json_parse(struct json **out, const char *s, size_t n, struct err *err);

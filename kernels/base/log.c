@@ -166,9 +166,9 @@ void log_print(enum log_level level, const char *room, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(sentence, sizeof(sentence), fmt, ap);
 	va_end(ap);
-	for (char *p = sentence; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = *p == '\n' ? ' ' : '?';
+	for (char *p = sentence; (p = strchr(p, '\n'));)
+		*p = ' ';
+	text_printable(sentence);
 	lock_take(&lock);
 	last = newest_locked();
 	if (last && last->level == level && !strcmp(last->room, room) &&

@@ -328,6 +328,19 @@ char *text_dup(const char *s, size_t n)
 	return strndup(s, n);
 }
 
+void text_printable(char *s)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)s[0];
+		unsigned char next = (unsigned char)s[1];
+
+		if (c < 0x20 || c == 0x7f)
+			s[0] = '?';
+		else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+			s[0] = s[1] = '?';
+	}
+}
+
 int text_copy(char *dst, size_t room, const char *src)
 {
 	size_t n = strlen(src);

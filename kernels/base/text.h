@@ -76,6 +76,9 @@ bool text_is_hex(const char *s, size_t n);
 int text_to_u64(const char *s, uint64_t max, uint64_t *out);
 /* A copy of at most n bytes; NULL when memory is short. Caller frees. */
 char *text_dup(const char *s, size_t n);
+/* What steers a terminal, in place, becomes '?': control bytes, and the
+ * control characters U+0080 to U+009F in UTF-8. */
+void text_printable(char *s);
 /* dst of `room` bytes; 0, or -ENAMETOOLONG with dst set to "". */
 int text_copy(char *dst, size_t room, const char *src);
 

@@ -90,6 +90,29 @@ static void refuses_one_level_too_many(void **state)
 	assert_int_equal(json_count(j), 35);
 }
 
+/* Two bytes of text would cost 64 and more of memory each. */
+static void refuses_one_value_too_many(void **state)
+{
+	const size_t n = 2 * (size_t)JSON_VALUES + 1;
+	struct json *j = NULL;
+	struct err err = ERR_INIT;
+	char *s = malloc(n);
+
+	(void)state;
+	assert_non_null(s);
+	s[0] = '[';
+	for (size_t i = 1; i < n; i += 2)
+		memcpy(s + i, "0,", 2);
+	s[n - 1] = ']';
+	assert_int_equal(json_parse(&j, s, n, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "more than 1048576 values"));
+	s[n - 5] = ']';
+	assert_int_equal(json_parse(&j, s, n - 4, &err), 0);
+	assert_int_equal(json_count(j), JSON_VALUES - 2);
+	json_free(j);
+	free(s);
+}
+
 static void takes_a_backslash_for_what_it_is(void **state)
 {
 	/* no escape, and quotes that end no string: the brackets are text */
@@ -218,6 +241,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_with_a_sentence),
 		cmocka_unit_test(refuses_one_level_too_many),
+		cmocka_unit_test(refuses_one_value_too_many),
 		cmocka_unit_test(takes_a_backslash_for_what_it_is),
 		cmocka_unit_test(survives_a_cut_at_every_byte),
 		cmocka_unit_test(reads_what_is_there),

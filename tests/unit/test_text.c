@@ -308,6 +308,18 @@ static void copies_whole_or_not_at_all(void **state)
 	free(s);
 }
 
+static void leaves_nothing_that_steers_a_terminal(void **state)
+{
+	/* U+00A0, U+00E9 and U+20AC are no control characters */
+	char s[] = "a\x1b[1m\n\x7f \xc2\x9b\x31m \xc2\x80\xc2\xa0"
+		   "\xc3\xa9 \xe2\x82\xac \xc2";
+
+	(void)state;
+	text_printable(s);
+	assert_string_equal(s, "a?[1m?? ??1m ??\xc2\xa0\xc3\xa9 "
+			       "\xe2\x82\xac \xc2");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -325,6 +337,7 @@ int main(void)
 		cmocka_unit_test(turns_text_into_numbers),
 		cmocka_unit_test(knows_starts_ends_and_hex),
 		cmocka_unit_test(copies_whole_or_not_at_all),
+		cmocka_unit_test(leaves_nothing_that_steers_a_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
