@@ -25,6 +25,7 @@ struct flight_sink {
 	struct fetch *fetch;
 	struct flight *flight;
 	struct ingest *in;
+	uint64_t mark; /* how many bytes there were at the last progress */
 };
 
 static struct flight_sink *of_sink(struct http_sink *s)
@@ -51,14 +52,24 @@ static int sink_write(struct http_sink *s, const void *p, size_t n,
 		      struct err *err)
 {
 	struct flight_sink *fs = of_sink(s);
-	int64_t now = io_now_ms();
+	int r;
 
 	if (__atomic_load_n(&fs->flight->cancelled, __ATOMIC_RELAXED))
 		return err_set(err, ECANCELED, "nobody wants it any more");
-	__atomic_store_n(&fs->flight->progress_ms, now, __ATOMIC_RELAXED);
-	__atomic_store_n(&fs->fetch->last_byte_ms, now, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&fs->fetch->bytes, n, __ATOMIC_RELAXED);
-	return ingest_write(fs->in, p, n, err);
+	r = ingest_write(fs->in, p, n, err);
+	if (r < 0)
+		return r;
+	if (ingest_written(fs->in) >= fs->mark + HTTP_PROGRESS_BYTES) {
+		int64_t now = io_now_ms();
+
+		fs->mark = ingest_written(fs->in);
+		__atomic_store_n(&fs->flight->progress_ms, now,
+				 __ATOMIC_RELAXED);
+		__atomic_store_n(&fs->fetch->last_progress_ms, now,
+				 __ATOMIC_RELAXED);
+	}
+	return 0;
 }
 
 /* One question to the source, and the check when all bytes are here. */

@@ -42,7 +42,7 @@ struct flight {
 	bool kept;		 /* lk; a build wants it, waiters or not */
 	bool cancelled;		 /* __atomic */
 	int64_t since_ms;	 /* lk; first wanted, or its download began */
-	int64_t progress_ms;	 /* __atomic; of the last byte */
+	int64_t progress_ms;	 /* __atomic; HTTP_PROGRESS_BYTES of it */
 	int64_t again_ms;	 /* lk; of a parked one: when to look again */
 	uint64_t order;	     /* first come, first served among equal sizes */
 	size_t at;	     /* lk; place in its queue */
@@ -111,7 +111,7 @@ struct fetch {
 	uint64_t done;	      /* lk */
 	uint64_t failed;      /* lk */
 	uint64_t bytes;	      /* __atomic */
-	int64_t last_byte_ms; /* __atomic; of any flight */
+	int64_t last_progress_ms; /* __atomic; of any flight, or its end */
 };
 
 /* ---- fetch_queue.c; all with the lock held ---- */

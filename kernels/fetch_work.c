@@ -29,10 +29,13 @@ void fetch_work_finish(struct fetch *f, struct flight *fl, int r,
 	lock_take(&f->lock);
 	waiters = fetch_flight_end_locked(f, fl, &gone);
 	f->running--;
-	if (r == 0)
+	if (r == 0) {
 		f->done++;
-	else if (r != -ECANCELED)
+		__atomic_store_n(&f->last_progress_ms, io_now_ms(),
+				 __ATOMIC_RELAXED);
+	} else if (r != -ECANCELED) {
 		f->failed++;
+	}
 	if (fl->build) {
 		fetch_build_note_locked(fl->build, r);
 		fetch_build_put_locked(f, fl->build);

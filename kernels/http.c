@@ -8,6 +8,7 @@
 #include "http_hop.h"
 #include "token.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,17 @@ static void auto_curl(char **s)
 	curl_free(*s);
 }
 
+/* Only what cannot be led elsewhere: an address, or the one name that curl
+ * never asks a name server for. `host` in lower case. */
+static bool is_loopback(const char *host)
+{
+	struct in_addr four;
+
+	if (inet_pton(AF_INET, host, &four) == 1)
+		return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
+}
+
 static int take_apart(struct http_url *out, CURLU *u)
 {
 	AUTO(auto_curl) char *scheme = url_part(u, CURLUPART_SCHEME, 0);
@@ -179,6 +191,7 @@ static int take_apart(struct http_url *out, CURLU *u)
 		return -EINVAL;
 	for (char *p = host; *p; p++)
 		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+	out->loopback = is_loopback(host);
 	n = snprintf(out->host, sizeof(out->host), "%s:%s", host, port);
 	if (n < 0 || (size_t)n >= sizeof(out->host))
 		return -EINVAL;

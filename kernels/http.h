@@ -4,8 +4,8 @@
 
 /*
  * libcurl behind one blocking call. The only room that knows curl, and the
- * only holder of the token, which is never logged and never sent to a host
- * other than the endpoint's.
+ * only holder of the token, which is never logged, never sent to a host
+ * other than the endpoint's, and never in clear text to another machine.
  *
  * One handle per call at work, lent from a pool (connections are kept and
  * reused; HTTP/2 where offered), DNS and TLS sessions shared. Redirects are
@@ -14,7 +14,8 @@
  * said "later" (429, 503 with RateLimit or Retry-After) pauses *all* requests
  * to that host. Deadlines: to connect, without a byte (stall), and for the
  * whole call, retries and pauses included; http_get(), which may carry a
- * large file, counts the last one from the last bytes that reached its sink.
+ * large file, counts the last one anew each time it has made progress
+ * (HTTP_PROGRESS_BYTES).
  */
 
 #include <stdbool.h>
@@ -27,6 +28,9 @@ struct text;
 
 #define HTTP_HOPS 10
 #define HTTP_RETRIES 4
+/* So many bytes beyond what was known count as progress: a server that gives
+ * a byte now and then, or the same ones again, cannot hold us for ever. */
+#define HTTP_PROGRESS_BYTES (64u << 10)
 
 struct http_options {
 	const char *user_agent;
@@ -62,7 +66,7 @@ struct http_request {
 	uint64_t limit; /* largest body accepted, bytes */
 	struct http_sink *sink;
 	const bool *cancelled; /* read with __atomic; NULL: never */
-	int64_t *progress_ms; /* set (__atomic) when bytes arrive; NULL ok */
+	int64_t *progress_ms; /* set (__atomic) at progress; NULL ok */
 };
 
 struct http_response {
@@ -72,6 +76,7 @@ struct http_response {
 	char error_message[256]; /* X-Error-Message, printable */
 	char next[2048]; /* Link: <…>; rel="next", absolute; "" when absent */
 	bool token_sent; /* an authorization header went to the first host */
+	bool token_kept; /* it did not, for want of https */
 };
 
 /*
@@ -100,6 +105,8 @@ void http_metrics(struct http *h, struct text *out);
 /* Did the last request that was made get an answer, whatever it said?
  * true before the first. */
 bool http_answers(struct http *h);
+/* The whole call's, of the options. */
+int64_t http_deadline_ms(const struct http *h);
 /* Is a token at hand? (reads the file again when it changed) */
 bool http_has_token(struct http *h);
 

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "http_hop.h"
 #include "token.h"
@@ -16,8 +17,6 @@
 
 /* The body of an error page is read to keep the connection, up to here. */
 #define SKIP_MAX (1u << 20)
-/* A try that brought so much counts as a new beginning. */
-#define PROGRESS_BYTES (64u << 10)
 #define BACKOFF_MS 500
 #define BACKOFF_DOUBLINGS 3
 
@@ -39,6 +38,7 @@ struct call {
 	unsigned patience; /* how many failures of this kind are too few */
 	uint64_t at;	   /* where the sink stands */
 	uint64_t got;	   /* bytes of good body in this try */
+	uint64_t mark;	   /* where the sink stood at the last progress */
 	uint64_t skipped;  /* bytes of bad body in this hop */
 	int64_t hint_ms;   /* the host's wish; -1 */
 	char token[TOKEN_MAX + 1];
@@ -109,6 +109,11 @@ bool http_answers(struct http *h)
 	return !__atomic_load_n(&h->silent, __ATOMIC_RELAXED);
 }
 
+int64_t http_deadline_ms(const struct http *h)
+{
+	return h->options.deadline_ms;
+}
+
 bool http_has_token(struct http *h)
 {
 	char token[TOKEN_MAX + 1];
@@ -168,9 +173,22 @@ static int begin(struct call *c)
 	return c->req->sink->begin(c->req->sink, from, &c->why);
 }
 
-static int take(struct call *c, const void *p, size_t n)
+/* A new beginning, for the deadline and the count of failures. */
+static void note_progress(struct call *c)
 {
 	int64_t now = io_now_ms();
+
+	c->mark = c->at;
+	if (c->stream) {
+		c->failures = 0;
+		c->hop.deadline_ms = now + c->h->options.deadline_ms;
+	}
+	if (c->req->progress_ms)
+		__atomic_store_n(c->req->progress_ms, now, __ATOMIC_RELEASE);
+}
+
+static int take(struct call *c, const void *p, size_t n)
+{
 	int r;
 
 	if (!c->begun) {
@@ -185,10 +203,8 @@ static int take(struct call *c, const void *p, size_t n)
 		return r;
 	c->at += n;
 	c->got += n;
-	if (c->stream)
-		c->hop.deadline_ms = now + c->h->options.deadline_ms;
-	if (c->req->progress_ms)
-		__atomic_store_n(c->req->progress_ms, now, __ATOMIC_RELEASE);
+	if (c->at > c->mark && c->at - c->mark >= HTTP_PROGRESS_BYTES)
+		note_progress(c);
 	return 0;
 }
 
@@ -268,6 +284,25 @@ static int judge_status(struct call *c)
 	return c->foreign ? again(c, 1) : -code;
 }
 
+/* In clear text it would be anybody's on the way. On the way to loopback is
+ * nobody, unless a proxy is put there. */
+static void use_token(struct call *c, bool first)
+{
+	if (c->here.https || c->here.loopback) {
+		c->hop.token = c->token;
+		c->hop.direct = !c->here.https;
+		return;
+	}
+	if (first)
+		c->resp->token_kept = true;
+	if (!__atomic_exchange_n(&c->h->warned, true, __ATOMIC_RELAXED))
+		log_warning("http",
+			    "no token is sent to http://%s, because anybody "
+			    "on the way could read it: name the source with "
+			    "https://",
+			    c->here.host);
+}
+
 /* One exchange, with its place in the call. */
 static int exchange(struct call *c, const char *url, bool first)
 {
@@ -280,9 +315,10 @@ static int exchange(struct call *c, const char *url, bool first)
 	c->hop.cancelled = c->req->cancelled;
 	c->hop.from = c->whole ? 0 : c->at;
 	c->hop.token = NULL;
+	c->hop.direct = false;
 	if (c->req->authorize && !c->foreign &&
 	    token_get(c->h->token, c->token))
-		c->hop.token = c->token;
+		use_token(c, first);
 	if (first)
 		c->resp->token_sent = c->hop.token != NULL;
 	count_request(c->h, first	 ? c->req->endpoint
@@ -436,8 +472,6 @@ static int try_all(struct call *c)
 		/* In memory, pieces of two answers do not make one. */
 		if (!c->stream)
 			c->at = c->req->from;
-		if (c->stream && c->got >= PROGRESS_BYTES)
-			c->failures = 0;
 		if (++c->failures > c->patience)
 			return give_up(c);
 		if (c->hint_ms < 0)
@@ -456,6 +490,7 @@ static int get(struct http *h, const struct http_request *req, bool stream,
 			 .resp = resp ? resp : &unused,
 			 .stream = stream,
 			 .at = req->from,
+			 .mark = req->from,
 			 .why = ERR_INIT};
 	int r;
 

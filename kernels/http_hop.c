@@ -24,6 +24,7 @@ struct exchange {
 	struct curl_slist *lines; /* owned; holds the token: wiped */
 	bool connected;
 	bool in_body;
+	bool head_full; /* with what comes behind the body, it is too long */
 	int64_t heard_ms; /* when something came from the host */
 	int stopped;	  /* 0, or why a callback ended it */
 };
@@ -35,17 +36,20 @@ static size_t on_header(char *p, size_t one, size_t n, void *arg)
 
 	(void)one;
 	x->heard_ms = io_now_ms();
-	/* Trailers say nothing that we want. */
-	if (x->in_body)
-		return n;
+	/* Trailers say nothing that we want, but have no more room either. */
+	if (x->in_body) {
+		x->head_full = n > HEAD_BYTES_MAX - head->bytes;
+		head->bytes += x->head_full ? 0 : n;
+		return x->head_full ? CURL_WRITEFUNC_ERROR : n;
+	}
 	if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
 		size_t bytes = head->bytes;
 
 		head_reset(head);
 		head->bytes = bytes;
 	}
-	x->stopped = head_line(head, p, n, io_wall_s());
-	return x->stopped ? CURL_WRITEFUNC_ERROR : n;
+	x->head_full = head_line(head, p, n, io_wall_s()) < 0;
+	return x->head_full ? CURL_WRITEFUNC_ERROR : n;
 }
 
 static size_t on_body(char *p, size_t one, size_t n, void *arg)
@@ -166,6 +170,8 @@ static int set_request(struct http *h, struct exchange *x)
 	bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, x) != 0;
 	bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected) != 0;
 	bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, x) != 0;
+	if (x->hop->direct)
+		bad |= curl_easy_setopt(e, CURLOPT_PROXY, "") != 0;
 	if (x->hop->from) {
 		(void)snprintf(range, sizeof(range), "%llu-",
 			       (unsigned long long)x->hop->from);
@@ -279,7 +285,7 @@ static int finish(struct exchange *x, CURLcode c, struct err *err)
 
 	(void)curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
 				&hop->status);
-	if (x->stopped == -E2BIG && !x->in_body)
+	if (x->head_full)
 		return err_set(err, EIO, "the head of the answer is too long");
 	if (x->stopped)
 		return x->stopped;

@@ -43,12 +43,14 @@ struct http {
 	uint64_t bytes; /* mu; of good bodies */
 	uint64_t lent_count; /* mu */
 	bool silent; /* __atomic; the last request got no answer */
+	bool warned; /* __atomic; said that a token is not sent in clear text */
 };
 
 /* A URL taken apart. */
 struct http_url {
 	char host[HOSTS_NAME_MAX]; /* "host:port" */
 	bool https;
+	bool loopback; /* this machine, whatever a name server says */
 	char shown[512]; /* without user, password, query; for messages */
 };
 
@@ -68,6 +70,7 @@ char *http_url_join(const char *base, const char *rel);
 struct http_hop {
 	const char *url;
 	const char *token; /* NULL: no authorization */
+	bool direct; /* past all proxies */
 	uint64_t from; /* 0: no range */
 	const bool *cancelled;
 	int64_t deadline_ms; /* CLOCK_MONOTONIC; body() may move it */

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/text.h"
 #include "http.h"
 #include "hub_json.h"
@@ -25,6 +26,7 @@
 #define PAGE_BYTES (16u << 20)
 /* A page holds 1000 entries or more; a listing has its own limit. */
 #define PAGES_MAX 2000u
+#define PAGE_ENTRIES 1000
 
 struct hub {
 	struct source source; /* first; its url is the endpoint, no '/' last */
@@ -51,11 +53,14 @@ static int explain(struct hub *h, const struct http_response *a, int r,
 		return err_wrap(err, r, "%s", what);
 	if (a->status < 400)
 		return r; /* the sink's own: a cache that refuses */
-	if (a->status == 401 && !a->token_sent)
+	if (a->status == 401 && !a->token_sent &&
+	    strcmp(a->error_code, "GatedRepo") != 0)
 		return err_set(err, ENOENT,
 			       "%s: not found at %s, or private: no token was "
-			       "sent (set HF_TOKEN or token_file)",
-			       what, h->source.url);
+			       "sent (%s)",
+			       what, h->source.url,
+			       a->token_kept ? "it is only sent over https"
+					     : "set HF_TOKEN or token_file");
 	if (strcmp(a->error_code, "GatedRepo") == 0)
 		return err_set(err, EACCES,
 			       "%s: access is gated: accept its terms at %s "
@@ -213,9 +218,25 @@ static int next_page(struct hub *h, struct text *url,
 	return check_url(url, err);
 }
 
+/* A listing may take the deadline for each page's worth of entries: many
+ * pages of few, each just in time, do not hold us for days. */
+static int check_pace(struct hub *h, int64_t begun_ms, size_t entries,
+		      const struct pages *p, struct err *err)
+{
+	int64_t worth = 1 + (int64_t)(entries / PAGE_ENTRIES);
+	int64_t took = io_now_ms() - begun_ms;
+
+	if (took / worth <= http_deadline_ms(h->http))
+		return 0;
+	return err_set(err, ETIMEDOUT,
+		       "%s: only %zu entries came in %" PRId64 " s", p->what,
+		       entries, took / 1000);
+}
+
 static int all_pages(struct hub *h, struct text *url, struct pages *p,
 		     struct http_response *a, struct err *err)
 {
+	const int64_t begun_ms = io_now_ms();
 	size_t entries = 0;
 	int r = check_url(url, err);
 
@@ -237,7 +258,9 @@ static int all_pages(struct hub *h, struct text *url, struct pages *p,
 				       "%s: a listing without end: %zu "
 				       "entries on %zu pages",
 				       p->what, entries, page + 1);
-		r = next_page(h, url, a, p, err);
+		r = check_pace(h, begun_ms, entries, p, err);
+		if (!r)
+			r = next_page(h, url, a, p, err);
 	}
 	return r;
 }

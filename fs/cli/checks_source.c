@@ -33,6 +33,10 @@ static void check_token(struct checks *c, struct http *h,
 	else if (resp->token_sent)
 		(void)checks_add(c, "token", true, "there is one, and the "
 				 "source did not refuse it");
+	else if (resp->token_kept)
+		checks_hint(checks_add(c, "token", false, "there is one; it "
+				       "is not sent in clear text"),
+			    "name the source with https://");
 	else if (http_has_token(h))
 		(void)checks_add(c, "token", true, "there is one; the source "
 				 "could not be asked");

@@ -394,6 +394,32 @@ static void refuses_a_head_without_end(void **state)
 	assert_int_equal(s.asked_count, 1);
 }
 
+/* Behind the body they would be kept by curl without an end. */
+static void refuses_trailers_without_end(void **state)
+{
+	static const char begin[] = OK "Transfer-Encoding: chunked\r\n" CLOSE
+				       "\r\n2\r\nok\r\n0\r\n";
+	static const char line[] = "X-More: 0123456789012345678901234567890\r\n";
+	struct text answer = TEXT_INIT(HEAD_BYTES_MAX + 4096);
+	struct server_row rows[] = {{"/", NULL, 0, true, 0, 0}};
+	struct server s;
+	struct client c;
+
+	(void)state;
+	text_add(&answer, begin);
+	while (answer.len < HEAD_BYTES_MAX + 1024)
+		text_add(&answer, line);
+	text_add(&answer, "\r\n");
+	rows[0].answer = text_str(&answer);
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 20000);
+	assert_int_equal(client_get(&c, server_url(&s, "/")), -EIO);
+	client_says(&c, "too long");
+	client_done(&c);
+	server_stop(&s);
+	text_done(&answer);
+}
+
 static void refuses_what_is_no_http(void **state)
 {
 	static const char *const urls[] = {
@@ -451,6 +477,7 @@ int main(void)
 		cmocka_unit_test(returns_what_the_sink_says),
 		cmocka_unit_test(tells_of_a_web_page_and_the_next_page),
 		cmocka_unit_test(refuses_a_head_without_end),
+		cmocka_unit_test(refuses_trailers_without_end),
 		cmocka_unit_test(refuses_what_is_no_http),
 	};
 

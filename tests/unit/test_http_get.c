@@ -182,6 +182,61 @@ static void sends_no_token_unless_asked(void **state)
 	server_stop(&s);
 }
 
+/* The proxy stands for all that is on the way. */
+static void sends_no_token_in_clear_text(void **state)
+{
+	struct server_row rows[] = {{"/", FOUND, 0, true, 0, 0}};
+	struct server_row way_rows[] = {{"http://", FOUND, 0, true, 0, 0}};
+	struct server s;
+	struct server way;
+	struct client c;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	server_start(&way, way_rows, N(way_rows));
+	(void)setenv("http_proxy", server_url(&way, ""), 1);
+	client_init(&c);
+	assert_int_equal(get(&c, "http://hub.example/x", true), 0);
+	assert_int_equal(get(&c, "http://127.hub.example/x", true), 0);
+	assert_false(c.answer.token_sent);
+	assert_true(c.answer.token_kept);
+	assert_true(server_was_asked(&way, 0, "GET http://hub.example/x "));
+	for (size_t i = 0; i < 2; i++)
+		assert_false(server_was_asked(&way, i, TOKEN));
+	/* What stays on this machine meets no proxy with it. */
+	assert_int_equal(get(&c, server_url(&s, "/"), true), 0);
+	assert_true(c.answer.token_sent);
+	assert_false(c.answer.token_kept);
+	assert_true(server_was_asked(&s, 0, "Authorization: Bearer " TOKEN));
+	assert_int_equal(server_asked(&way), 2);
+	(void)unsetenv("http_proxy");
+	client_done(&c);
+	server_stop(&way);
+	server_stop(&s);
+}
+
+static const struct {
+	const char *url;
+	bool loopback;
+} machines[] = {
+	{"http://127.0.0.1:80/", true},	    {"http://127.1/", true},
+	{"http://LocalHost:8080/", true},   {"http://[::1]/", true},
+	{"http://localhost.evil.example/", false}, {"http://128.0.0.1/", false},
+	{"http://127.evil.example/", false}, {"http://[::2]/", false},
+	{"http://0.0.0.0/", false},	    {"http://hub.example/", false},
+};
+
+static void knows_this_machine(void **state)
+{
+	struct http_url u;
+
+	(void)state;
+	for (size_t i = 0; i < N(machines); i++) {
+		assert_int_equal(http_url_parse(&u, machines[i].url, NULL), 0);
+		assert_int_equal(u.loopback, machines[i].loopback);
+	}
+}
+
 static void refuses_a_redirect_without_end(void **state)
 {
 	struct server_row rows[] = {
@@ -210,6 +265,7 @@ static void refuses_bad_places(void **state)
 		{"file:///etc/passwd", "not an http or https URL"},
 		{"ftp://127.0.0.1/x", "not an http or https URL"},
 		{"http://u:" TOKEN "@127.0.0.1/", "not an http or https URL"},
+		{"http://:" TOKEN "@127.0.0.1/", "not an http or https URL"},
 		{"http://[::1", "not an http or https URL"},
 		{"", "no place"},
 	};
@@ -332,6 +388,8 @@ int main(void)
 		cmocka_unit_test(
 			another_name_of_the_same_host_is_another_origin),
 		cmocka_unit_test(sends_no_token_unless_asked),
+		cmocka_unit_test(sends_no_token_in_clear_text),
+		cmocka_unit_test(knows_this_machine),
 		cmocka_unit_test(refuses_a_redirect_without_end),
 		cmocka_unit_test(refuses_bad_places),
 		cmocka_unit_test(never_goes_from_https_to_http),

@@ -60,6 +60,60 @@ static void a_stall_ends_at_the_deadline(void **state)
 	server_stop(&s);
 }
 
+/* A server that knows no ranges and never gets through. */
+static void the_same_bytes_again_are_no_progress(void **state)
+{
+	struct server_row rows[] = {
+		{"/", OK "Content-Length: 200000\r\n" CLOSE "\r\n", 0, true,
+		 HTTP_PROGRESS_BYTES + 4096, 0},
+	};
+	struct server s;
+	struct client c;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 1500);
+	assert_int_equal(client_get_from(&c, server_url(&s, "/"), 0, 200000),
+			 -ETIMEDOUT);
+	client_says(&c, "cut short");
+	client_done(&c);
+	server_stop(&s);
+}
+
+static int64_t progress_with(struct client *c, const char *url)
+{
+	int64_t progress_ms = 0;
+	const struct http_request req = {
+		.url = url,
+		.endpoint = "resolve",
+		.limit = 1 << 20,
+		.sink = &c->sink,
+		.progress_ms = &progress_ms,
+	};
+
+	text_clear(&c->body);
+	assert_int_equal(http_get(c->http, &req, &c->answer, &c->err), 0);
+	return progress_ms;
+}
+
+static void a_few_bytes_are_no_progress(void **state)
+{
+	struct server_row rows[] = {
+		{"/", OK CLOSE "\r\n", 0, 0, 4096, 0},
+		{"/", OK CLOSE "\r\n", 0, 0, HTTP_PROGRESS_BYTES, 0},
+	};
+	struct server s;
+	struct client c;
+
+	(void)state;
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 20000);
+	assert_int_equal(progress_with(&c, server_url(&s, "/")), 0);
+	assert_int_not_equal(progress_with(&c, server_url(&s, "/")), 0);
+	client_done(&c);
+	server_stop(&s);
+}
+
 static void a_pause_beyond_the_deadline_says_so(void **state)
 {
 	struct server_row rows[] = {
@@ -255,6 +309,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stall_is_tried_again),
 		cmocka_unit_test(a_stall_ends_at_the_deadline),
+		cmocka_unit_test(the_same_bytes_again_are_no_progress),
+		cmocka_unit_test(a_few_bytes_are_no_progress),
 		cmocka_unit_test(a_pause_beyond_the_deadline_says_so),
 		cmocka_unit_test(a_pause_holds_for_every_request_to_the_host),
 		cmocka_unit_test(cancelling_all_ends_who_waits),

@@ -37,13 +37,14 @@ struct world {
 	struct err err;
 };
 
-static void world_init(struct world *w, struct server_row *rows, size_t n)
+static void world_init_for(struct world *w, struct server_row *rows, size_t n,
+			   int64_t deadline_ms)
 {
 	const struct http_options o = {
 		.user_agent = "kernelfs/test",
 		.connect_timeout_ms = 5000,
 		.stall_timeout_ms = 5000,
-		.deadline_ms = 20000,
+		.deadline_ms = deadline_ms,
 	};
 
 	memset(w, 0, sizeof(*w));
@@ -52,6 +53,11 @@ static void world_init(struct world *w, struct server_row *rows, size_t n)
 	assert_int_equal(source_new(&w->source, server_url(&w->server, "//"),
 				    w->http, NULL),
 			 0);
+}
+
+static void world_init(struct world *w, struct server_row *rows, size_t n)
+{
+	world_init_for(w, rows, n, 20000);
 }
 
 static void world_done(struct world *w)
@@ -104,6 +110,8 @@ static const struct {
 	 "or private: no token was sent (set HF_TOKEN or token_file)"},
 	{"401 No\r\nX-Error-Message: Invalid credentials\r\n", true, -EACCES,
 	 "refused the token: Invalid credentials"},
+	{"401 No\r\nX-Error-Code: GatedRepo\r\n", false, -EACCES,
+	 "access is gated: accept its terms"},
 	{"403 No\r\nX-Error-Code: GatedRepo\r\n", true, -EACCES,
 	 "access is gated: accept its terms"},
 	{"403 No\r\nX-Error-Message: Go away\r\n", true, -EACCES,
@@ -284,6 +292,29 @@ static void refuses_a_listing_that_leads_astray(void **state)
 		assert_says(&w, pagings[i].says);
 		world_done(&w);
 	}
+}
+
+/* One entry a page, each page within the deadline: for ever, in the end. */
+static void a_listing_by_drops_ends(void **state)
+{
+	static const char later[] = "HTTP/1.1 503 Later\r\nRetry-After: 1\r\n"
+				    "Content-Length: 0\r\n" LAST;
+	struct server_row rows[] = {
+		{"/api", PAGE("/a") "[" FILE_ENTRY("build/a") "]", 0, 0, 0, 0},
+		{"/a", later, 0, 0, 0, 0},
+		{"/a", PAGE("/b") "[" FILE_ENTRY("build/b") "]", 0, 0, 0, 0},
+		{"/b", later, 0, 0, 0, 0},
+		{"/b", PAGE("/c") "[" FILE_ENTRY("build/c") "]", 0, 0, 0, 0},
+		{"/c", OK "[" FILE_ENTRY("build/d") "]", 0, 0, 0, 0},
+	};
+	struct tree *t = NULL;
+	struct world w;
+
+	(void)state;
+	world_init_for(&w, rows, N(rows), 1800);
+	assert_int_equal(get_tree(&w, "build", false, &t), -ETIMEDOUT);
+	assert_says(&w, "only 3 entries came in");
+	world_done(&w);
 }
 
 static void pages_in_a_circle_end(void **state)
@@ -501,6 +532,7 @@ int main(void)
 		cmocka_unit_test(lists_the_root),
 		cmocka_unit_test(an_empty_folder_is_absent),
 		cmocka_unit_test(refuses_a_listing_that_leads_astray),
+		cmocka_unit_test(a_listing_by_drops_ends),
 		cmocka_unit_test(pages_in_a_circle_end),
 		cmocka_unit_test(lists_the_kernels_of_an_owner),
 		cmocka_unit_test(a_hub_may_be_unable_to_list),
