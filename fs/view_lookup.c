@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "kernels/catalog.h"
 #include "kernels/tree.h"
 #include "resolver/pick.h"
 
@@ -92,6 +93,16 @@ static int importable(const struct look *l, const char *up,
 
 /* ---- root, .env/<spec>, owners ---- */
 
+static int is_there(void *arg, const struct repo_id *repo, const char *commit)
+{
+	(void)arg;
+	(void)repo;
+	(void)commit;
+	return 1;
+}
+
+/* An owner of something cached is there, and the source is not asked: a
+ * pinned path to it makes no request, whatever state the source is in. */
 static int look_owner_name(const struct look *l)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
@@ -101,8 +112,10 @@ static int look_owner_name(const struct look *l)
 		return absent(l);
 	if (names_owner_known(l->v->world->names, l->name))
 		return make_kind(l, NODE_OWNER);
-	r = resolve_kernels(l->v->world->resolve, l->name, view_in_memo(l->w),
-			    &a, l->err);
+	r = catalog_cached(l->v->world->catalog, l->name, is_there, NULL);
+	if (r <= 0)
+		r = resolve_kernels(l->v->world->resolve, l->name,
+				    view_in_memo(l->w), &a, l->err);
 	if (r < 0)
 		return r;
 	names_owner_met(l->v->world->names, l->name);
@@ -274,10 +287,8 @@ static int look_owner(const struct look *l)
 	listed = ref.kind == REV_DEFAULT && is_listed(l, &ref);
 	r = resolve_commit(l->v->world->resolve, &ref,
 			   listed ? NULL : view_in_memo(l->w), &a, l->err);
-	if (r == -EINPROGRESS && listed)
-		return make_kind(l, NODE_REPO);
 	if (r < 0)
-		return r;
+		return listed ? make_kind(l, NODE_REPO) : r;
 	repo_target(&ref, resolve_value(&a), target);
 	return make(l, (struct node_make){ .kind = NODE_REPO,
 					   .text = target });

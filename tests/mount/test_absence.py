@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For how long the kernel believes that a name is not there."""
+"""What is told of a name that is not there, or could not be asked for."""
 
 import os
 import re
 import unittest
 
-from mounted import MountCase, SPEC, make_kernel, make_owner, wait_for
+from mounted import (
+    SPEC, MountCase, errno_of, make_kernel, make_owner, wait_for)
 
 
 def lookups(m):
@@ -51,6 +52,18 @@ class Absence(MountCase):
         for name in names * 5:
             self.refuses("ENOENT", os.stat, name)
         self.assertLess(lookups(m), before + len(names))
+
+    def test_a_listed_kernel_that_failed_is_still_a_link(self):
+        m = self.mount()
+        self.hub.fault("status", code=503, path="/refs",
+                       headers={"Retry-After": "0"})
+        self.refuses("EIO", os.readlink, m.at("relu/build"))
+        # What walks the owner's folder asks for nothing and meets no error.
+        found = {e.name: e.stat(follow_symlinks=False)
+                 for e in os.scandir(m.at("acme"))}
+        self.assertEqual(found["relu"].st_size, 0)
+        self.refuses("EIO", os.stat, m.at("acme/relu"))
+        self.assertIsNone(errno_of(os.lstat, m.at("acme/relu")))
 
 
 if __name__ == "__main__":
