@@ -99,7 +99,9 @@ static int search(char found[PYTHON_PATH_MAX], const struct cursor *c,
 			return -EINVAL;
 		if ((word(entry) & FLAGS_MASK) == FLAGS_MINE &&
 		    text_starts(name, start))
-			return text_copy(found, PYTHON_PATH_MAX, path);
+			return text_copy(found, PYTHON_PATH_MAX, path) < 0 ?
+				       -EINVAL :
+				       0;
 	}
 	return -ENOENT;
 }
