@@ -30,8 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			fuzz_fail(#holds, __FILE__, __LINE__);                 \
 	} while (0)
 
-__attribute__((noreturn)) static inline void
-fuzz_fail(const char *holds, const char *file, int line)
+__attribute__((noreturn)) static inline void fuzz_fail(const char *holds,
+						       const char *file,
+						       int line)
 {
 	(void)fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, holds);
 	abort();

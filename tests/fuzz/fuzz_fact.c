@@ -49,7 +49,7 @@ static void names(const struct text *note)
  * taken as it is, and as the lines between head and end. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const kinds[] = {"refs", "kernels"};
+	static const char *const kinds[] = { "refs", "kernels" };
 	AUTO(auto_text) struct text note = TEXT_INIT(FACT_BYTES_MAX);
 
 	text_add_bytes(&note, data, size);

@@ -16,7 +16,7 @@
 static void listing(const char *s, size_t n, const char *dir, bool recursive)
 {
 	AUTO(auto_free) void *bytes = NULL;
-	struct hub_page page = {.dir = dir, .recursive = recursive};
+	struct hub_page page = { .dir = dir, .recursive = recursive };
 	struct tree *t = NULL;
 	size_t size = 0;
 	int r;
@@ -43,6 +43,7 @@ static void check_refs(const struct source_ref *refs, size_t n)
 		FUZZ_CHECK(text_is_hex(refs[i].commit, REF_COMMIT_LEN));
 		(void)snprintf(text, sizeof(text), "o/r@%s", refs[i].name);
 		FUZZ_CHECK(ref_parse(&r, text, NULL) == 0);
+		FUZZ_CHECK(strcmp(r.rev, refs[i].name) == 0);
 	}
 }
 
@@ -64,12 +65,13 @@ static void kernels(const char *s, size_t n)
 	AUTO(auto_text) struct text names = TEXT_INIT(1 << 20);
 	struct source_names out;
 	size_t count = 0;
+	int r = hub_json_kernels(s, n, "kernels-community", &names, &count,
+				 NULL);
 
-	if (hub_json_kernels(s, n, "kernels-community", &names, &count,
-			     NULL) < 0)
+	if (r < 0)
 		return;
-	FUZZ_CHECK(source_names_from(&out, text_str(&names), names.len,
-				     NULL) == 0);
+	r = source_names_from(&out, text_str(&names), names.len, NULL);
+	FUZZ_CHECK(r == 0);
 	FUZZ_CHECK(out.count <= count);
 	for (size_t i = 0; i < out.count; i++)
 		FUZZ_CHECK(ref_name_valid(out.names[i]));

@@ -13,7 +13,7 @@
 static struct tree *build_of(const struct metadata *m, size_t count)
 {
 	AUTO(auto_free) void *bytes = NULL;
-	struct digest d = {.kind = DIGEST_GIT, .bytes = {1}};
+	struct digest d = { .kind = DIGEST_GIT, .bytes = { 1 } };
 	struct tree_builder *b = NULL;
 	struct tree *t = NULL;
 	size_t n = 0;
@@ -42,8 +42,7 @@ static void check(const struct metadata *m)
 		FUZZ_CHECK(metadata_complete(m, all, NULL) == 0);
 		if (m->digest_count) {
 			most = build_of(m, m->digest_count - 1);
-			FUZZ_CHECK(metadata_complete(m, most, NULL) ==
-				   -ENOENT);
+			FUZZ_CHECK(metadata_complete(m, most, NULL) == -ENOENT);
 			tree_unref(most);
 		}
 	}

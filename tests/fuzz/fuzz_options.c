@@ -35,7 +35,7 @@ static int on_value(void *arg, const struct toml_value *v, struct err *err)
 /* What is in force is reported as a config file that says the same. */
 static void check(struct options *o)
 {
-	struct again a = {.said = o};
+	struct again a = { .said = o };
 	AUTO(auto_text) struct text first = TEXT_INIT(16 << 20);
 	AUTO(auto_text) struct text second = TEXT_INIT(16 << 20);
 
@@ -55,8 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(auto_free) char *s = fuzz_string(data, size);
 	static char program[] = "kernelfs";
-	char *argv[ARGS_MAX + 1] = {program};
-	struct options o = {.given = 0};
+	char *argv[ARGS_MAX + 1] = { program };
+	struct options o = { .given = 0 };
 	struct err err = ERR_INIT;
 	char *rest = s;
 	int argc = 1;

@@ -30,7 +30,7 @@ static void entry_points(const char *s)
 {
 	AUTO(auto_text) struct text notes = TEXT_INIT(1 << 20);
 	AUTO(auto_text) struct text twice = TEXT_INIT(1 << 20);
-	struct plugins p = {.tpu = false}, q;
+	struct plugins p = { .tpu = false }, q;
 
 	plugins_parse(&p, s, &notes);
 	q = p;
@@ -41,10 +41,10 @@ static void entry_points(const char *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"__version__", "cuda", "x"};
+	static const char *const names[] = { "__version__", "cuda", "x" };
 	AUTO(auto_free) char *s = fuzz_string(data, size);
 	enum backend backend = BACKEND_CPU;
-	struct version version = {.known = false};
+	struct version version = { .known = false };
 	struct torch t;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -12,6 +12,7 @@
 struct seen {
 	struct text out; /* what was read, as a file */
 	size_t keys;
+	bool grows; /* a byte that is no UTF-8 is printed as three */
 };
 
 static void print(struct text *out, const struct toml_value *v, size_t i)
@@ -37,6 +38,9 @@ static int on_value(void *arg, const struct toml_value *v, struct err *err)
 		    v->type == TOML_ARRAY ? "[" : "");
 	for (size_t i = 0; i < v->count; i++) {
 		FUZZ_CHECK(strlen(v->items[i]) <= TOML_STRING_MAX);
+		if (strlen(v->items[i]) > TOML_STRING_MAX / 3 &&
+		    !fuzz_is_plain(v->items[i]))
+			s->grows = true;
 		text_add(&s->out, i ? ", " : "");
 		print(&s->out, v, i);
 	}
@@ -47,14 +51,14 @@ static int on_value(void *arg, const struct toml_value *v, struct err *err)
 /* Printed and read again, it is printed the same. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct seen first = {.out = TEXT_INIT(16 << 20)};
-	struct seen second = {.out = TEXT_INIT(16 << 20)};
+	struct seen first = { .out = TEXT_INIT(16 << 20) };
+	struct seen second = { .out = TEXT_INIT(16 << 20) };
 	struct err err = ERR_INIT;
 	int r = toml_read("file", (const char *)data, size, on_value, &first,
 			  &err);
 
 	FUZZ_CHECK(r == 0 || (r == -EINVAL && err.text[0]));
-	if (r == 0 && !text_failed(&first.out)) {
+	if (r == 0 && !first.grows && !text_failed(&first.out)) {
 		FUZZ_CHECK(toml_read("again", text_str(&first.out),
 				     first.out.len, on_value, &second,
 				     NULL) == 0);

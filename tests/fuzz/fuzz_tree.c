@@ -11,7 +11,7 @@
 /* A line "kind size path", as in tests/data/must-refuse/tree. */
 static int add_line(struct tree_builder *b, const char *line)
 {
-	struct digest d = {.kind = DIGEST_GIT, .bytes = {1}};
+	struct digest d = { .kind = DIGEST_GIT, .bytes = { 1 } };
 	enum tree_kind kind = TREE_FILE;
 	unsigned long long size = 0;
 	char word[16];

@@ -38,7 +38,7 @@ static bool open_file(const void *bytes, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	AUTO(auto_free) char *made = NULL;
-	struct tree_header h = {.magic = TREE_MAGIC};
+	struct tree_header h = { .magic = TREE_MAGIC };
 
 	(void)open_bytes(data, size);
 	if (size < sizeof(h))

@@ -20,6 +20,15 @@ static bool has_control(const char *s)
 	return *s != '\0';
 }
 
+/* "scheme://user@host": a secret may be in it. */
+static bool names_user(const char *url)
+{
+	const char *host = strstr(url, "//");
+	const char *at = host ? strchr(host, '@') : NULL;
+
+	return at && (size_t)(at - host) < 2 + strcspn(host + 2, "/?#");
+}
+
 static void check(const struct http_url *u)
 {
 	FUZZ_CHECK(u->host[0] && strchr(u->host, ':'));
@@ -49,8 +58,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	AUTO(auto_free) char *s = fuzz_string(data, size);
 	struct http_url u;
 
-	if (http_url_parse(&u, s, NULL) == 0)
+	if (http_url_parse(&u, s, NULL) == 0) {
 		check(&u);
+		FUZZ_CHECK(!names_user(s));
+	}
 	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++)
 		follow(bases[i], s);
 	return 0;

@@ -53,9 +53,9 @@ static void on_signal(int number)
 
 static void watch(void)
 {
-	static const int numbers[] = {SIGABRT, SIGALRM, SIGSEGV, SIGBUS,
-				      SIGFPE, SIGILL};
-	struct sigaction act = {.sa_handler = on_signal};
+	static const int numbers[] = { SIGABRT, SIGALRM, SIGSEGV,
+				       SIGBUS,	SIGFPE,	 SIGILL };
+	struct sigaction act = { .sa_handler = on_signal };
 	size_t n = sizeof(numbers) / sizeof(numbers[0]);
 
 	act.sa_flags = (int)(SA_RESETHAND | SA_NODEFER);
