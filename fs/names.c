@@ -44,6 +44,8 @@ struct names {
 	size_t count;
 	struct ref *named; /* owned */
 	size_t named_count;
+	const char **owners; /* owned; of the wants, each once */
+	size_t owner_count;
 	struct names_entry *entries; /* lock, owned, by package */
 	size_t entry_count; /* lock */
 	char (*met)[REF_PART_MAX + 1]; /* lock, owned: other owners */
@@ -310,6 +312,27 @@ static int parse_want(struct names *n, const char *text, struct err *err)
 	return 0;
 }
 
+static const char *want_owner(const struct want *w)
+{
+	return w->is_owner ? w->owner : w->ref.repo.owner;
+}
+
+static bool is_wanted(const struct names *n, const char *owner)
+{
+	/* never changes after birth: no lock */
+	for (size_t i = 0; i < n->owner_count; i++)
+		if (!strcmp(n->owners[i], owner))
+			return true;
+	return false;
+}
+
+static void add_owners(struct names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (!is_wanted(n, want_owner(&n->wants[i])))
+			n->owners[n->owner_count++] = want_owner(&n->wants[i]);
+}
+
 int names_new(struct names **out, const char *const *imports, size_t count,
 	      struct catalog *catalog, struct pool *net, struct err *err)
 {
@@ -323,7 +346,8 @@ int names_new(struct names **out, const char *const *imports, size_t count,
 	n->net = net;
 	n->wants = calloc(count + 1, sizeof(*n->wants));
 	n->named = calloc(count + 1, sizeof(*n->named));
-	if (!n->wants || !n->named) {
+	n->owners = calloc(count + 1, sizeof(*n->owners));
+	if (!n->wants || !n->named || !n->owners) {
 		names_free(n);
 		return err_errno(err, ENOMEM, "import names");
 	}
@@ -335,6 +359,7 @@ int names_new(struct names **out, const char *const *imports, size_t count,
 			return r;
 		}
 	}
+	add_owners(n);
 	lock_take(&n->lock);
 	rebuild_locked(n);
 	lock_drop(&n->lock);
@@ -350,6 +375,7 @@ void names_free(struct names *n)
 		source_names_done(&n->wants[i].list);
 	free(n->wants);
 	free(n->named);
+	free(n->owners);
 	free(n->entries);
 	free(n->met);
 	(void)pthread_cond_destroy(&n->arrived);
@@ -404,11 +430,6 @@ int64_t names_changed_s(struct names *n)
 	return s;
 }
 
-static const char *want_owner(const struct want *w)
-{
-	return w->is_owner ? w->owner : w->ref.repo.owner;
-}
-
 static bool met_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
 {
 	bool there;
@@ -422,20 +443,9 @@ static bool met_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
 
 bool names_owner_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
 {
-	size_t seen = 0;
-
-	/* wants never change after birth: no lock */
-	for (size_t k = 0; k < n->count; k++) {
-		const char *owner = want_owner(&n->wants[k]);
-		bool before = false;
-
-		for (size_t j = 0; j < k && !before; j++)
-			before = !strcmp(want_owner(&n->wants[j]), owner);
-		if (before || seen++ != i)
-			continue;
-		return text_copy(out, REF_PART_MAX + 1, owner) == 0;
-	}
-	return met_at(n, i - seen, out);
+	if (i >= n->owner_count)
+		return met_at(n, i - n->owner_count, out);
+	return text_copy(out, REF_PART_MAX + 1, n->owners[i]) == 0;
 }
 
 static bool is_met_locked(const struct names *n, const char *owner)
@@ -451,9 +461,8 @@ bool names_owner_known(struct names *n, const char *owner)
 {
 	bool met;
 
-	for (size_t k = 0; k < n->count; k++)
-		if (!strcmp(want_owner(&n->wants[k]), owner))
-			return true;
+	if (is_wanted(n, owner))
+		return true;
 	lock_take(&n->lock);
 	met = is_met_locked(n, owner);
 	lock_drop(&n->lock);
