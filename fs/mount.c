@@ -17,7 +17,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "kernels/http.h"
 #include "kernels/source.h"
 
 #include <errno.h>
@@ -176,8 +175,6 @@ static int start(struct mount *m, struct err *err)
 	if (r == 0)
 		r = start_log(m->o, err);
 	if (r == 0)
-		r = http_start(err);
-	if (r == 0)
 		r = world_new(&m->world, m->o, err);
 	if (r < 0)
 		return r;
@@ -228,7 +225,6 @@ static void stop(struct mount *m)
 	park_free(m->park);
 	reports_free(m->reports);
 	view_free(m->view);
-	http_stop();
 	log_close();
 	free(m->path);
 }

@@ -16,20 +16,6 @@
 
 #define CONNECTIONS_KEPT 8 /* per handle: the endpoint and its CDNs */
 
-int http_start(struct err *err)
-{
-	CURLcode c = curl_global_init(CURL_GLOBAL_DEFAULT);
-
-	if (c)
-		return err_set(err, EIO, "libcurl: %s", curl_easy_strerror(c));
-	return 0;
-}
-
-void http_stop(void)
-{
-	curl_global_cleanup();
-}
-
 /* ---- life ---- */
 
 static void share_take(CURL *easy, curl_lock_data what, curl_lock_access how,
@@ -54,13 +40,14 @@ static void share_free(struct share *s)
 {
 	if (!s)
 		return;
-	(void)curl_share_cleanup(s->curl);
+	if (s->handle)
+		(void)s->curl->share_cleanup(s->handle);
 	for (size_t i = 0; i < HTTP_SHARES; i++)
 		(void)pthread_mutex_destroy(&s->mutexes[i]);
 	free(s);
 }
 
-static struct share *share_new(void)
+static struct share *share_new(const struct http_library *curl)
 {
 	struct share *s = calloc(1, sizeof(*s));
 
@@ -68,13 +55,14 @@ static struct share *share_new(void)
 		return NULL;
 	for (size_t i = 0; i < HTTP_SHARES; i++)
 		(void)pthread_mutex_init(&s->mutexes[i], NULL);
-	s->curl = curl_share_init();
-	if (!s->curl ||
-	    curl_share_setopt(s->curl, CURLSHOPT_LOCKFUNC, share_take) ||
-	    curl_share_setopt(s->curl, CURLSHOPT_UNLOCKFUNC, share_drop) ||
-	    curl_share_setopt(s->curl, CURLSHOPT_USERDATA, s) ||
-	    curl_share_setopt(s->curl, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
-	    curl_share_setopt(s->curl, CURLSHOPT_SHARE,
+	s->curl = curl;
+	s->handle = curl->share_init();
+	if (!s->handle ||
+	    curl->share_setopt(s->handle, CURLSHOPT_LOCKFUNC, share_take) ||
+	    curl->share_setopt(s->handle, CURLSHOPT_UNLOCKFUNC, share_drop) ||
+	    curl->share_setopt(s->handle, CURLSHOPT_USERDATA, s) ||
+	    curl->share_setopt(s->handle, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
+	    curl->share_setopt(s->handle, CURLSHOPT_SHARE,
 			      CURL_LOCK_DATA_SSL_SESSION)) {
 		share_free(s);
 		return NULL;
@@ -93,11 +81,10 @@ int http_new(struct http **out, const struct http_options *o, struct err *err)
 	h->options = *o;
 	h->options.token_file = NULL;
 	h->user_agent = text_dup(o->user_agent, strlen(o->user_agent));
-	h->share = share_new();
 	r = token_new(&h->token, o->token_file, err);
 	if (!r)
 		r = hosts_new(&h->hosts, err);
-	if (!r && (!h->user_agent || !h->share))
+	if (!r && !h->user_agent)
 		r = err_errno(err, ENOMEM, "http");
 	if (r < 0) {
 		http_free(h);
@@ -110,8 +97,10 @@ int http_new(struct http **out, const struct http_options *o, struct err *err)
 
 static void handle_free(struct handle *t)
 {
-	curl_easy_cleanup(t->easy);
-	(void)curl_multi_cleanup(t->multi);
+	if (t->easy)
+		t->curl->easy_cleanup(t->easy);
+	if (t->multi)
+		(void)t->curl->multi_cleanup(t->multi);
 	free(t);
 }
 
@@ -138,7 +127,7 @@ void http_cancel_all(struct http *h)
 	hosts_stop(h->hosts);
 	lock_take(&h->mu);
 	for (struct handle *t = h->handles; t; t = t->next)
-		(void)curl_multi_wakeup(t->multi);
+		(void)t->curl->multi_wakeup(t->multi);
 	lock_drop(&h->mu);
 }
 
@@ -146,21 +135,24 @@ void http_cancel_all(struct http *h)
 
 static char *url_part(CURLU *u, CURLUPart part, unsigned flags)
 {
+	const struct http_library *curl = http_load(NULL);
 	char *s = NULL;
 
-	if (curl_url_get(u, part, &s, flags))
+	if (curl->url_get(u, part, &s, flags))
 		return NULL;
 	return s;
 }
 
 static void auto_url(CURLU **u)
 {
-	curl_url_cleanup(*u);
+	if (*u)
+		http_load(NULL)->url_cleanup(*u);
 }
 
 static void auto_curl(char **s)
 {
-	curl_free(*s);
+	if (*s)
+		http_load(NULL)->free(*s);
 }
 
 /* Only what cannot be led elsewhere: an address, or the one name that curl
@@ -204,16 +196,19 @@ static int take_apart(struct http_url *out, CURLU *u)
 
 int http_url_parse(struct http_url *out, const char *url, struct err *err)
 {
+	const struct http_library *curl = http_load(err);
 	AUTO(auto_url) CURLU *u = NULL;
 	struct http_url parts;
 
 	memset(&parts, 0, sizeof(parts));
 	if (strlen(url) > HTTP_URL_MAX)
 		return err_set(err, EINVAL, "the URL is too long");
-	u = curl_url();
+	if (!curl)
+		return -EIO;
+	u = curl->url();
 	if (!u)
 		return err_errno(err, ENOMEM, "URL");
-	if (curl_url_set(u, CURLUPART_URL, url, 0) || take_apart(&parts, u) < 0)
+	if (curl->url_set(u, CURLUPART_URL, url, 0) || take_apart(&parts, u) < 0)
 		return err_set(err, EINVAL,
 			       "not an http or https URL with a host and "
 			       "without a user");
@@ -223,13 +218,14 @@ int http_url_parse(struct http_url *out, const char *url, struct err *err)
 
 char *http_url_join(const char *base, const char *rel)
 {
-	AUTO(auto_url) CURLU *u = curl_url();
+	const struct http_library *curl = http_load(NULL);
+	AUTO(auto_url) CURLU *u = curl ? curl->url() : NULL;
 	AUTO(auto_curl) char *joined = NULL;
 
 	if (!u || strlen(rel) > HTTP_URL_MAX ||
-	    curl_url_set(u, CURLUPART_URL, base, 0) ||
-	    curl_url_set(u, CURLUPART_URL, rel, 0) ||
-	    curl_url_get(u, CURLUPART_URL, &joined, 0))
+	    curl->url_set(u, CURLUPART_URL, base, 0) ||
+	    curl->url_set(u, CURLUPART_URL, rel, 0) ||
+	    curl->url_get(u, CURLUPART_URL, &joined, 0))
 		return NULL;
 	return text_dup(joined, strlen(joined));
 }
@@ -270,16 +266,17 @@ int http_url_follow(struct http_url *to, const struct http_url *from,
 
 /* ---- handles ---- */
 
-static struct handle *handle_new(void)
+static struct handle *handle_new(const struct http_library *curl)
 {
 	struct handle *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->easy = curl_easy_init();
-	t->multi = curl_multi_init();
+	t->curl = curl;
+	t->easy = curl->easy_init();
+	t->multi = curl->multi_init();
 	if (!t->easy || !t->multi ||
-	    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
+	    curl->multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
 			      (long)CONNECTIONS_KEPT)) {
 		handle_free(t);
 		return NULL;
@@ -287,7 +284,20 @@ static struct handle *handle_new(void)
 	return t;
 }
 
-struct handle *http_borrow(struct http *h)
+/* The first handle brings what all of them share. */
+static bool have_share(struct http *h, const struct http_library *curl)
+{
+	bool have;
+
+	lock_take(&h->mu);
+	if (!h->share)
+		h->share = share_new(curl);
+	have = h->share != NULL;
+	lock_drop(&h->mu);
+	return have;
+}
+
+static struct handle *idle_handle(struct http *h)
 {
 	struct handle *best = NULL;
 
@@ -298,17 +308,30 @@ struct handle *http_borrow(struct http *h)
 	if (best)
 		best->lent = true;
 	lock_drop(&h->mu);
-	if (best)
-		return best;
-	best = handle_new();
-	if (!best)
-		return NULL;
-	best->lent = true;
-	lock_take(&h->mu);
-	best->next = h->handles;
-	h->handles = best;
-	lock_drop(&h->mu);
 	return best;
+}
+
+struct handle *http_borrow(struct http *h, struct err *err)
+{
+	struct handle *t = idle_handle(h);
+	const struct http_library *curl;
+
+	if (t)
+		return t;
+	curl = http_load(err);
+	if (!curl)
+		return NULL;
+	t = have_share(h, curl) ? handle_new(curl) : NULL;
+	if (!t) {
+		(void)err_errno(err, ENOMEM, "http");
+		return NULL;
+	}
+	t->lent = true;
+	lock_take(&h->mu);
+	t->next = h->handles;
+	h->handles = t;
+	lock_drop(&h->mu);
+	return t;
 }
 
 void http_return(struct http *h, struct handle *t)

@@ -40,10 +40,6 @@ struct http_options {
 	int64_t deadline_ms;
 };
 
-/* Once per process, before threads are born; and last. */
-int http_start(struct err *err);
-void http_stop(void);
-
 int http_new(struct http **out, const struct http_options *o, struct err *err);
 /* Every call of http_get must have returned. */
 void http_free(struct http *h);

@@ -55,15 +55,16 @@ static size_t on_header(char *p, size_t one, size_t n, void *arg)
 static size_t on_body(char *p, size_t one, size_t n, void *arg)
 {
 	struct exchange *x = arg;
+	const struct http_library *curl = x->handle->curl;
 	curl_off_t length = -1;
 
 	(void)one;
 	x->heard_ms = io_now_ms();
 	if (!x->in_body) {
 		x->in_body = true;
-		(void)curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
+		(void)curl->easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
 					&x->hop->status);
-		(void)curl_easy_getinfo(x->handle->easy,
+		(void)curl->easy_getinfo(x->handle->easy,
 					CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
 					&length);
 		x->hop->length = length;
@@ -88,7 +89,8 @@ static int on_connected(void *arg, char *host, char *own, int port,
 
 static int add_line(struct exchange *x, const char *line)
 {
-	struct curl_slist *more = curl_slist_append(x->lines, line);
+	const struct http_library *curl = x->handle->curl;
+	struct curl_slist *more = curl->slist_append(x->lines, line);
 
 	if (!more)
 		return -ENOMEM;
@@ -112,70 +114,75 @@ static int add_lines(struct exchange *x)
 
 static void wipe_lines(struct exchange *x)
 {
+	const struct http_library *curl = x->handle->curl;
+
 	for (struct curl_slist *l = x->lines; l; l = l->next)
 		explicit_bzero(l->data, strlen(l->data));
-	curl_slist_free_all(x->lines);
+	curl->slist_free_all(x->lines);
 	x->lines = NULL;
 }
 
 /* How it speaks: the same for every exchange. */
-static int set_manners(struct http *h, CURL *e)
+static int set_manners(struct http *h, struct handle *t)
 {
+	const struct http_library *curl = t->curl;
+	CURL *e = t->easy;
 	const char *ca_file = getenv("SSL_CERT_FILE");
 	const char *ca_dir = getenv("SSL_CERT_DIR");
 	int bad = 0;
 
-	curl_easy_reset(e);
-	bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_SHARE, h->share->curl) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_USERAGENT, h->user_agent) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+	curl->easy_reset(e);
+	bad |= curl->easy_setopt(e, CURLOPT_NOSIGNAL, 1L) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_SHARE, h->share->handle) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_USERAGENT, h->user_agent) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
 				(long)h->options.connect_timeout_ms) != 0;
 	/* A proxy's own head is not the host's. */
-	bad |= curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) != 0;
 	/* Who cancels does not wait for a name server that is silent. */
-	bad |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) != 0;
 	if (ca_file && *ca_file)
-		bad |= curl_easy_setopt(e, CURLOPT_CAINFO, ca_file) != 0;
+		bad |= curl->easy_setopt(e, CURLOPT_CAINFO, ca_file) != 0;
 	if (ca_dir && *ca_dir)
-		bad |= curl_easy_setopt(e, CURLOPT_CAPATH, ca_dir) != 0;
+		bad |= curl->easy_setopt(e, CURLOPT_CAPATH, ca_dir) != 0;
 	/* Only for speed, and refused (7.88) by a handle whose last try ended
 	 * at the name server: it still has a buffer. */
-	(void)curl_easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
+	(void)curl->easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	/* Not in every build of curl; without it, HTTP/1.1 is spoken. */
-	(void)curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
+	(void)curl->easy_setopt(e, CURLOPT_HTTP_VERSION,
 			       (long)CURL_HTTP_VERSION_2TLS);
 	return bad ? -EIO : 0;
 }
 
 static int set_request(struct http *h, struct exchange *x)
 {
+	const struct http_library *curl = x->handle->curl;
 	CURL *e = x->handle->easy;
 	char range[32];
-	int bad = set_manners(h, e) < 0;
+	int bad = set_manners(h, x->handle) < 0;
 
 	if (add_lines(x) < 0)
 		return -ENOMEM;
 	x->handle->why[0] = '\0';
-	bad |= curl_easy_setopt(e, CURLOPT_URL, x->hop->url) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, x->lines) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_ERRORBUFFER, x->handle->why) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, x) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, x) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected) != 0;
-	bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, x) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_URL, x->hop->url) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_HTTPHEADER, x->lines) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_ERRORBUFFER, x->handle->why) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_HEADERDATA, x) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_WRITEDATA, x) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected) != 0;
+	bad |= curl->easy_setopt(e, CURLOPT_PREREQDATA, x) != 0;
 	if (x->hop->direct)
-		bad |= curl_easy_setopt(e, CURLOPT_PROXY, "") != 0;
+		bad |= curl->easy_setopt(e, CURLOPT_PROXY, "") != 0;
 	if (x->hop->from) {
 		(void)snprintf(range, sizeof(range), "%llu-",
 			       (unsigned long long)x->hop->from);
-		bad |= curl_easy_setopt(e, CURLOPT_RANGE, range) != 0;
+		bad |= curl->easy_setopt(e, CURLOPT_RANGE, range) != 0;
 	}
 	return bad ? -EIO : 0;
 }
@@ -206,12 +213,12 @@ static int check_clock(struct http *h, struct exchange *x, int64_t *wait_ms,
 }
 
 /* 1 with *result when it is over, 0 when it goes on. */
-static int is_over(CURLM *multi, CURLcode *result)
+static int is_over(struct handle *t, CURLcode *result)
 {
 	CURLMsg *m;
 	int left;
 
-	while ((m = curl_multi_info_read(multi, &left))) {
+	while ((m = t->curl->multi_info_read(t->multi, &left))) {
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		*result = m->data.result;
@@ -224,6 +231,7 @@ static int is_over(CURLM *multi, CURLcode *result)
 static int drive(struct http *h, struct exchange *x, CURLcode *result,
 		 struct err *err)
 {
+	const struct http_library *curl = x->handle->curl;
 	CURLM *multi = x->handle->multi;
 
 	for (;;) {
@@ -231,21 +239,21 @@ static int drive(struct http *h, struct exchange *x, CURLcode *result,
 		int running;
 		int r;
 
-		if (curl_multi_perform(multi, &running))
+		if (curl->multi_perform(multi, &running))
 			return err_set(err, EIO, "libcurl gave up");
-		if (is_over(multi, result))
+		if (is_over(x->handle, result))
 			return 0;
 		r = check_clock(h, x, &wait_ms, err);
 		if (r < 0)
 			return r;
-		(void)curl_multi_poll(multi, NULL, 0, (int)wait_ms, NULL);
+		(void)curl->multi_poll(multi, NULL, 0, (int)wait_ms, NULL);
 	}
 }
 
 /* What of curl's failures may pass by itself. */
-static int judge(CURLcode c, const char *why, struct err *err)
+static int judge(const struct handle *t, CURLcode c, struct err *err)
 {
-	const char *text = *why ? why : curl_easy_strerror(c);
+	const char *text = *t->why ? t->why : t->curl->easy_strerror(c);
 
 	switch ((int)c) {
 	case CURLE_OK:
@@ -280,18 +288,19 @@ static int judge(CURLcode c, const char *why, struct err *err)
 
 static int finish(struct exchange *x, CURLcode c, struct err *err)
 {
+	const struct http_library *curl = x->handle->curl;
 	struct http_hop *hop = x->hop;
 	char *location = NULL;
 
-	(void)curl_easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
+	(void)curl->easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
 				&hop->status);
 	if (x->head_full)
 		return err_set(err, EIO, "the head of the answer is too long");
 	if (x->stopped)
 		return x->stopped;
 	if (c)
-		return judge(c, x->handle->why, err);
-	(void)curl_easy_getinfo(x->handle->easy, CURLINFO_REDIRECT_URL,
+		return judge(x->handle, c, err);
+	(void)curl->easy_getinfo(x->handle->easy, CURLINFO_REDIRECT_URL,
 				&location);
 	if (!location)
 		return 0;
@@ -334,24 +343,24 @@ int http_hop(struct http *h, struct http_hop *hop, struct err *err)
 	head_reset(&hop->head);
 	hop->status = 0;
 	hop->length = -1;
-	x.handle = http_borrow(h);
+	x.handle = http_borrow(h, err);
 	if (!x.handle)
-		return err_errno(err, ENOMEM, "http");
+		return -EIO;
 	x.heard_ms = io_now_ms();
 	had = pipe_block(&pipe, &before);
 	r = set_request(h, &x);
 	if (r < 0)
 		err_errno(err, -r, "libcurl refused an option");
-	else if (curl_multi_add_handle(x.handle->multi, x.handle->easy))
+	else if (x.handle->curl->multi_add_handle(x.handle->multi, x.handle->easy))
 		r = err_set(err, EIO, "libcurl took no request");
 	if (!r) {
 		r = drive(h, &x, &c, err);
 		if (!r)
 			r = finish(&x, c, err);
-		(void)curl_multi_remove_handle(x.handle->multi, x.handle->easy);
+		(void)x.handle->curl->multi_remove_handle(x.handle->multi, x.handle->easy);
 	}
 	/* No pointer into this stack or to the token may stay behind. */
-	curl_easy_reset(x.handle->easy);
+	x.handle->curl->easy_reset(x.handle->easy);
 	wipe_lines(&x);
 	pipe_restore(&pipe, &before, had);
 	http_return(h, x.handle);

@@ -35,7 +35,7 @@ struct http {
 	char *user_agent; /* owned */
 	struct hosts *hosts; /* owned */
 	struct token *token; /* owned */
-	struct share *share; /* owned */
+	struct share *share; /* mu until it is there; owned */
 	struct lock mu;
 	struct handle *handles; /* mu; owned, all */
 	size_t count_n; /* mu */

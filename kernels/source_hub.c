@@ -458,6 +458,24 @@ static const struct source_ops hub_ops = {
 	.free = hub_free,
 };
 
+/* "host", "host:port" or "[address]:port" behind the scheme. */
+static bool has_host(const char *url)
+{
+	const char *at = strstr(url, "://");
+	struct cursor c = cursor_of(at ? at + strlen("://") : "");
+	struct cursor all = cursor_until(&c, '/');
+	bool literal = cursor_skip_char(&all, '[');
+	struct cursor host = cursor_until(&all, literal ? ']' : ':');
+	uint32_t port = 0;
+
+	if (cursor_done(&host) || (literal && !cursor_skip_char(&all, ']')))
+		return false;
+	if (cursor_skip_char(&all, ':') &&
+	    (!cursor_number(&all, 5, &port) || port > 65535))
+		return false;
+	return cursor_done(&all);
+}
+
 int source_hub_new(struct source **out, const char *url, struct http *http,
 		   struct err *err)
 {
@@ -466,10 +484,9 @@ int source_hub_new(struct source **out, const char *url, struct http *http,
 
 	while (n && url[n - 1] == '/')
 		n--;
-	/* An origin compared with itself: is it a URL at all, has it a host
-	 * and no password in it, which would stand in every message? */
-	if (n > ENDPOINT_MAX || strpbrk(url, "?#@ ") ||
-	    !http_same_origin(url, url))
+	/* Is there a host, and no password, which would stand in every
+	 * message? What else is wrong with it, the first request finds. */
+	if (n > ENDPOINT_MAX || strpbrk(url, "?#@ ") || !has_host(url))
 		return err_set(err, EINVAL,
 			       "source '%s': not an http or https URL with a "
 			       "host and without user, query or fragment",

@@ -89,15 +89,12 @@ void checks_source(struct checks *c)
 	};
 	struct err err = ERR_INIT;
 	struct http *h = NULL;
-	int r = http_start(&err);
+	int r = http_new(&h, &ho, &err);
 
-	if (r == 0)
-		r = http_new(&h, &ho, &err);
 	if (r < 0) {
 		(void)checks_add(c, "source", false, "%s", err_text(&err));
 		return;
 	}
 	ask(c, h);
 	http_free(h);
-	http_stop();
 }

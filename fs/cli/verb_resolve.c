@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "fs/options.h"
 #include "fs/world.h"
-#include "kernels/http.h"
 #include "kernels/ref.h"
 #include "resolver/pick.h"
 #include "resolver/resolve.h"
@@ -111,16 +110,12 @@ int verb_resolve(const struct cli *c)
 {
 	struct err err = ERR_INIT;
 	struct ref ref;
-	int r, code;
+	int r;
 
 	r = ref_parse(&ref, c->words[0], &err);
 	if (r == 0)
 		r = setup_log(c->o, &err);
-	if (r == 0)
-		r = http_start(&err);
 	if (r < 0)
 		return cli_fail(r, &err);
-	code = with_world(c, &ref);
-	http_stop();
-	return code;
+	return with_world(c, &ref);
 }

@@ -10,12 +10,12 @@ bad=0
 doors() {
 	cat <<'LIST'
 fuse_[a-z_]+	fs/
-curl_[a-z_]+	kernels/http
+curl_[a-z_]+	none
 cJSON_[A-Za-z]+	kernels/base/json.o
 XXH[0-9A-Z_a-z]+	kernels/base/map.o kernels/digest.o
 (elf|gelf)[0-9]*_[a-z0-9]+	kernels/elf
 (EVP|SHA|OPENSSL)_[A-Za-z0-9_]+	kernels/digest.o
-dlopen|dlsym	none
+dlopen|dlsym	kernels/http_load.o
 git_[a-z_]+	none
 LIST
 }

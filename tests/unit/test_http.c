@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/http_load.h"
 #include "kernels/http.h"
 
 #include "base/err.h"
@@ -449,13 +450,12 @@ static int start(void **state)
 	(void)unsetenv("all_proxy");
 	(void)unsetenv("ALL_PROXY");
 	(void)setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1", 1);
-	return http_start(NULL);
+	return http_load(NULL) ? 0 : -1;
 }
 
 static int stop(void **state)
 {
 	(void)state;
-	http_stop();
 	return 0;
 }
 

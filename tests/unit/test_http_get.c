@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/http_load.h"
 #include "kernels/http.h"
 
 #include "base/err.h"
@@ -369,13 +370,12 @@ static int start(void **state)
 	(void)unsetenv("ALL_PROXY");
 	(void)unsetenv("HF_HUB_DISABLE_IMPLICIT_TOKEN");
 	(void)setenv("HF_TOKEN", TOKEN, 1);
-	return http_start(NULL);
+	return http_load(NULL) ? 0 : -1;
 }
 
 static int stop(void **state)
 {
 	(void)state;
-	http_stop();
 	return 0;
 }
 

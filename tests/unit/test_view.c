@@ -2,6 +2,7 @@
 #include "fs/view.h"
 
 #include "fakeworld.h"
+#include "kernels/http_load.h"
 #include "fs/door.h"
 #include "kernels/tree.h"
 
@@ -949,9 +950,8 @@ int main(void)
 	};
 	int failed;
 
-	if (http_start(NULL) < 0)
+	if (!http_load(NULL))
 		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	http_stop();
 	return failed;
 }
