@@ -411,6 +411,17 @@ class Together(Life):
         done = m.python(code, self.pinned(m, BUILD, "big.so"))
         self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_a_report_is_read_on_as_it_was_begun(self):
+        m = self.mount()
+        with open(m.at(".kernelfs", "status"), "rb", buffering=0) as f:
+            begun = f.read(1 << 20)
+            read(self.pinned(m, BUILD, "big.so"))  # it grows
+            self.assertGreater(len(m.control("status")), len(begun))
+            self.assertEqual(f.read(1 << 20), b"")
+            self.assertEqual(os.pread(f.fileno(), 1 << 20, 10), begun[10:])
+            self.assertGreater(len(os.pread(f.fileno(), 1 << 20, 0)),
+                               len(begun))
+
     def test_a_mount_serves_after_its_reader_was_killed(self):
         m = self.mount()
         fault = self.hub.fault("stall", path="repos/")
