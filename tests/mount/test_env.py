@@ -66,7 +66,8 @@ class TestEnv(MountCase):
     def test_the_old_nested_layout(self):
         m = self.mount()
         self.assertEqual(
-            self.importable(m, SPEC, "nested"), "acme/nested@%s/build/%s/nested"
+            self.importable(m, SPEC, "nested"),
+            "acme/nested@%s/build/%s/nested"
             % (self.commit("acme/nested"), SPEC))
         self.assertEqual(
             self.importable(m, SPEC, "both"), "acme/both@%s/build/%s"
@@ -154,6 +155,14 @@ class TestEnv(MountCase):
         self.refuses("ENOENT", os.stat, m.at(at, "gemm"))
         self.assertIn("Torch version (2.13) does not match",
                       m.text(at, "gemm.why"))
+
+    def test_why_tells_of_a_hub_that_fails(self):
+        m = self.mount()
+        self.hub.fault("status", path="/refs", code=503,
+                       headers={"Retry-After": "0"})
+        why = m.text(".env", SPEC, "relu.why")
+        for word in ("acme/relu", "503", SPEC):
+            self.assertIn(word, why)
 
     def test_it_is_a_path_for_python_that_needs_no_door(self):
         m = self.mount()
