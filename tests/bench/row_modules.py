@@ -33,7 +33,9 @@ def rows(bed):
             asked = mount.asked(before)
     yield of_later("bytecode", paired(
         GROUP, "warm", warm, plain, 1.2,
-        ["daemon: %s" % per_endpoint(asked)]))
+        ["daemon: %s" % per_endpoint(asked),
+         "a lookup for each module: Python tries to make __pycache__, and "
+         "the kernel looks again where something is to be made"]))
     yield of_later("bytecode", paired(GROUP, "fresh mount", fresh, plain, 3))
     yield paired(GROUP, "warm / plain folder without .pyc", warm, bare, None,
                  ["what is left when both must compile"])

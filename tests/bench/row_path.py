@@ -14,12 +14,14 @@ LIMIT = 0.002
 
 def interleaved(python, environments, rounds):
     out = [[] for _ in environments]
+    cpu = [[] for _ in environments]
     for i in range(rounds):
         order = list(range(len(environments)))
         # Nobody is always the first of a round.
         for k in order[i % len(order):] + order[:i % len(order)]:
-            out[k].append(spawned([python, "-c", "pass"], environments[k]))
-    return out
+            out[k].append(spawned([python, "-c", "pass"], environments[k],
+                                  cpu[k]))
+    return out, cpu
 
 
 def row(bed, mount, what, counts):
@@ -27,11 +29,11 @@ def row(bed, mount, what, counts):
     without = clean_environment(bed.home)
     empty = dict(without, PYTHONPATH=bed.new_folder("empty"))
     within = dict(without, PYTHONPATH=mount.path)
-    rounds = max(25, 5 * bed.rounds)
+    rounds = max(25, 8 * bed.rounds)
     interleaved(python, [within, without, empty], 1)
     before = mount.metrics()
-    here, beside, folder = interleaved(python, [within, without, empty],
-                                       rounds)
+    (here, beside, folder), cpu = interleaved(
+        python, [within, without, empty], rounds)
     asked = {op: round(n / rounds, 1) for op, n in
              mount.asked(before).items()}
     asked = "lookup %(lookup)s, getattr %(getattr)s, readdir %(readdir)s, " \
@@ -44,6 +46,8 @@ def row(bed, mount, what, counts):
                ["half of the %d rounds: %s; without: %s; an empty folder "
                 "there: %s" % (rounds, middle_half(here),
                                middle_half(beside), ms(median(folder))),
+                "its processor time: %s; without: %s" %
+                (ms(median(cpu[0])), ms(median(cpu[1]))),
                 "Hub: %s; daemon, per start: %s" %
                 (per_endpoint(sent), asked)],
                {"here": here, "beside": beside, "empty": folder})
