@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon is killed 200 times in the middle of downloads: the cache never
+holds a wrong byte, and the next mount goes on."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "mount"))
+
+from asking import Asked, errno_of  # noqa: E402
+from mounted import (PROGRAM, SLOW, SPEC, MountCase,  # noqa: E402
+                     clean_environment, is_mounted, leftovers, lfs_bytes,
+                     make_kernel, make_owner, read, wait_for)
+
+BUILD = "build/" + SPEC
+KILLS = 40 if SLOW else 200
+FILES = 24
+SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(
+    1, 1 << 30)
+
+
+class Kills(MountCase):
+    def kernels(self, root):
+        self.files = {"f%02d.so" % i: lfs_bytes(20000 + 9000 * i, seed=i)
+                      for i in range(FILES)}
+        make_owner(root, "acme")
+        make_kernel(root, "acme/relu", "v1",
+                    {SPEC: {"__init__.py": "X = 1\n", **self.files}})
+
+    def start(self):
+        daemon = subprocess.Popen(
+            [PROGRAM, "-f", "--source=" + self.hub.url, "--env=" + SPEC,
+             "--import=acme", "--cache=" + self.cache, self.point],
+            env=clean_environment(HOME=self.dir), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: is_mounted(self.point), "the mount")
+        return daemon
+
+    def clean_up(self, daemon):
+        daemon.kill()
+        daemon.wait()
+        done = subprocess.run([PROGRAM, "umount", self.point], check=False,
+                              stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(is_mounted(self.point))
+
+    def check_cache(self):
+        """Every blob is what its name says; returns how many there are."""
+        count = 0
+        for base, _, names in os.walk(os.path.join(self.cache, "blobs")):
+            for name in names:
+                data = read(base, name)
+                have = hashlib.sha256(data).hexdigest() \
+                    if len(name) == 64 else hashlib.sha1(
+                        b"blob %d\0" % len(data) + data).hexdigest()
+                self.assertEqual(have, name)
+                count += 1
+        return count
+
+    def kill_once(self, rng):
+        daemon = self.start()
+        asked = []
+        try:
+            for name in rng.sample(sorted(self.files), 4):
+                asked.append((name, Asked(read, self.build, name)))
+            # A moment that is not to be awaited: it is to be random.
+            threading.Event().wait(rng.random() * 0.06)
+        finally:
+            daemon.send_signal(signal.SIGKILL)
+            for _, one in asked:
+                one.end()
+            self.clean_up(daemon)
+        for name, one in asked:
+            self.assertIn(one.error, (
+                None, "ENOTCONN", "ECONNABORTED", "ECONNREFUSED"))
+            if one.error is None:
+                self.assertEqual(one.value, self.files[name])
+
+    def test_a_killed_daemon_leaves_nothing_wrong(self):
+        print("seed: SEED=%d" % SEED, flush=True)
+        rng = random.Random(SEED)
+        self.cache = os.path.join(self.dir, "cache")
+        self.point = os.path.join(self.dir, "point")
+        os.mkdir(self.point)
+        self.build = os.path.join(
+            self.point, "acme", "relu@" + self.commit("acme/relu"), BUILD)
+        partly = 0
+        begun = time.monotonic()
+        for i in range(KILLS):
+            self.kill_once(rng)
+            partly += 0 < self.check_cache() < FILES
+            if i % 20 == 19:  # and from an empty cache again
+                subprocess.run(["rm", "-rf", self.cache], check=True)
+        print("measured: %d kills in %.0f s, %d left a part of the build"
+              % (KILLS, time.monotonic() - begun, partly), flush=True)
+        self.assertGreater(partly, KILLS // 10)
+        daemon = self.start()
+        try:
+            self.assertEqual(leftovers(self.cache), [])
+            for name, data in self.files.items():
+                self.assertIsNone(errno_of(read, self.build, name))
+                self.assertEqual(read(self.build, name), data)
+        finally:
+            self.clean_up(daemon)
+        self.check_cache()
+
+
+if __name__ == "__main__":
+    unittest.main()
