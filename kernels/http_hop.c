@@ -22,6 +22,7 @@ struct exchange {
 	struct http_hop *hop;
 	struct handle *handle;	  /* lent */
 	struct curl_slist *lines; /* owned; holds the token: wiped */
+	bool folder_only; /* of certificates */
 	bool connected;
 	bool in_body;
 	bool head_full; /* with what comes behind the body, it is too long */
@@ -122,13 +123,51 @@ static void wipe_lines(struct exchange *x)
 	x->lines = NULL;
 }
 
+/*
+ * Where nothing else is said, the system's certificates are looked up in
+ * their folder: the bundle beside it would be parsed, and kept, whole for each
+ * connection (10 ms, 1 MB). It may hold more than the folder, though, when
+ * somebody added to it by hand: see is_trust_elsewhere().
+ */
+static int set_trust(struct http *h, struct exchange *x)
+{
+	const struct http_library *curl = x->handle->curl;
+	CURL *e = x->handle->easy;
+	const char *ca_file = getenv("SSL_CERT_FILE");
+	const char *ca_dir = getenv("SSL_CERT_DIR");
+	char *folder = NULL;
+	int bad = 0;
+
+	if (ca_file && *ca_file)
+		bad |= curl->easy_setopt(e, CURLOPT_CAINFO, ca_file) != 0;
+	if (ca_dir && *ca_dir)
+		bad |= curl->easy_setopt(e, CURLOPT_CAPATH, ca_dir) != 0;
+	if ((ca_file && *ca_file) || (ca_dir && *ca_dir) ||
+	    __atomic_load_n(&h->bundle, __ATOMIC_RELAXED))
+		return bad ? -EIO : 0;
+	if (curl->easy_getinfo(e, CURLINFO_CAPATH, &folder) == CURLE_OK &&
+	    folder)
+		x->folder_only =
+			curl->easy_setopt(e, CURLOPT_CAINFO, NULL) == CURLE_OK;
+	return 0;
+}
+
+/* Once for all: the next try, and all that follow, read the bundle too. */
+static bool is_trust_elsewhere(struct http *h, const struct exchange *x,
+			       CURLcode c)
+{
+	if (!x->folder_only || (c != CURLE_PEER_FAILED_VERIFICATION &&
+				c != CURLE_SSL_CACERT_BADFILE))
+		return false;
+	__atomic_store_n(&h->bundle, true, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* How it speaks: the same for every exchange. */
 static int set_manners(struct http *h, struct handle *t)
 {
 	const struct http_library *curl = t->curl;
 	CURL *e = t->easy;
-	const char *ca_file = getenv("SSL_CERT_FILE");
-	const char *ca_dir = getenv("SSL_CERT_DIR");
 	int bad = 0;
 
 	curl->easy_reset(e);
@@ -145,10 +184,6 @@ static int set_manners(struct http *h, struct handle *t)
 	bad |= curl->easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) != 0;
 	/* Who cancels does not wait for a name server that is silent. */
 	bad |= curl->easy_setopt(e, CURLOPT_QUICK_EXIT, 1L) != 0;
-	if (ca_file && *ca_file)
-		bad |= curl->easy_setopt(e, CURLOPT_CAINFO, ca_file) != 0;
-	if (ca_dir && *ca_dir)
-		bad |= curl->easy_setopt(e, CURLOPT_CAPATH, ca_dir) != 0;
 	/* Only for speed, and refused (7.88) by a handle whose last try ended
 	 * at the name server: it still has a buffer. */
 	(void)curl->easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
@@ -163,7 +198,7 @@ static int set_request(struct http *h, struct exchange *x)
 	const struct http_library *curl = x->handle->curl;
 	CURL *e = x->handle->easy;
 	char range[32];
-	int bad = set_manners(h, x->handle) < 0;
+	int bad = set_manners(h, x->handle) < 0 || set_trust(h, x) < 0;
 
 	if (add_lines(x) < 0)
 		return -ENOMEM;
@@ -286,7 +321,8 @@ static int judge(const struct handle *t, CURLcode c, struct err *err)
 	}
 }
 
-static int finish(struct exchange *x, CURLcode c, struct err *err)
+static int finish(struct http *h, struct exchange *x, CURLcode c,
+		  struct err *err)
 {
 	const struct http_library *curl = x->handle->curl;
 	struct http_hop *hop = x->hop;
@@ -298,6 +334,8 @@ static int finish(struct exchange *x, CURLcode c, struct err *err)
 		return err_set(err, EIO, "the head of the answer is too long");
 	if (x->stopped)
 		return x->stopped;
+	if (is_trust_elsewhere(h, x, c))
+		return err_set(err, EAGAIN, "%s", curl->easy_strerror(c));
 	if (c)
 		return judge(x->handle, c, err);
 	(void)curl->easy_getinfo(x->handle->easy, CURLINFO_REDIRECT_URL,
@@ -356,7 +394,7 @@ int http_hop(struct http *h, struct http_hop *hop, struct err *err)
 	if (!r) {
 		r = drive(h, &x, &c, err);
 		if (!r)
-			r = finish(&x, c, err);
+			r = finish(h, &x, c, err);
 		(void)x.handle->curl->multi_remove_handle(x.handle->multi, x.handle->easy);
 	}
 	/* No pointer into this stack or to the token may stay behind. */
