@@ -173,6 +173,7 @@ static void bury(struct node *dead, bool trim)
 
 void inode_put(struct inode_table *t, struct node *n)
 {
+	AUTO(auto_close) int last = -1;
 	struct node *dead;
 	bool trim;
 
@@ -180,6 +181,8 @@ void inode_put(struct inode_table *t, struct node *n)
 		return;
 	lock_take(&t->lock);
 	n->holds--;
+	if (n->holds == 0 && n->opens == 0)
+		last = take_fd(&n->fd);
 	dead = reap_locked(t, n);
 	trim = trim_due_locked(t);
 	lock_drop(&t->lock);
@@ -303,7 +306,10 @@ void inode_close(struct inode_table *t, struct node *n)
 	AUTO(auto_close) int last = -1;
 
 	lock_take(&t->lock);
-	if (n->opens && --n->opens == 0)
+	if (n->opens)
+		n->opens--;
+	/* Another one that holds the node may be reading yet. */
+	if (n->opens == 0 && n->holds <= 1)
 		last = take_fd(&n->fd);
 	lock_drop(&t->lock);
 }

@@ -102,7 +102,8 @@ size_t inode_count(struct inode_table *t);
 /*
  * The blob of an open file. inode_open keeps `fd` (taken over) for the node
  * unless it has one, and counts; inode_fd lends it out while the node is
- * held (-1: none); inode_close counts down and closes at the last.
+ * held (-1: none); inode_close counts down. It is closed when it is open no
+ * more and nobody but the caller holds the node, else when the last lets go.
  */
 void inode_open(struct inode_table *t, struct node *n, int fd);
 int inode_fd(struct inode_table *t, struct node *n);

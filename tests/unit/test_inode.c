@@ -431,7 +431,19 @@ static void keeps_one_descriptor_while_it_is_open(void **state)
 	assert_int_equal(inode_fd(t, n), third);
 	inode_close(t, n);
 	assert_false(is_open(third));
+	/* Who reads yet holds the node, and is not robbed of it. */
+	third = new_fd();
+	inode_open(t, n, third);
+	assert_ptr_equal(inode_get(t, inode_number(n)), n);
+	inode_close(t, n);
+	assert_int_equal(inode_fd(t, n), third);
+	assert_true(is_open(third));
 	inode_put(t, n);
+	assert_true(is_open(third));
+	inode_looked_up(t, n);
+	inode_put(t, n);
+	assert_false(is_open(third));
+	inode_forget(t, inode_number(n), 1);
 	inode_put(t, root);
 	inode_table_free(t);
 }
