@@ -8,6 +8,7 @@
 #include "kernels/tree.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,7 +176,8 @@ static int match_revision(void *arg, const struct ref *ref,
 {
 	struct revision_search *s = arg;
 
-	if (!repo_equal(&ref->repo, s->repo) ||
+	(void)ref;
+	if (!repo_equal(&c->repo, s->repo) ||
 	    strcmp(c->commit, s->commit) != 0 ||
 	    !strcmp(c->revision, c->commit))
 		return 0;
@@ -190,6 +192,21 @@ void view_in_revision(struct view *v, const struct repo_id *repo,
 
 	(void)text_copy(out, REF_REV_MAX + 1, commit);
 	(void)resolve_each_commit(v->world->resolve, match_revision, &s);
+}
+
+void view_in_step(const struct ref *ref, const struct resolve_commit *c,
+		  char out[VIEW_TARGET_MAX])
+{
+	bool elsewhere = strcmp(c->repo.owner, ref->repo.owner) != 0;
+	struct ref to = { .repo = c->repo, .kind = REV_NAME };
+	char step[REF_TEXT_MAX];
+
+	(void)text_copy(to.rev, sizeof(to.rev),
+			ref->kind == REV_DEFAULT ? c->revision : c->commit);
+	ref_print_step(&to, step);
+	(void)snprintf(out, VIEW_TARGET_MAX, "%s%s%s%s",
+		       elsewhere ? "../" : "", elsewhere ? c->repo.owner : "",
+		       elsewhere ? "/" : "", step);
 }
 
 /* ---- what a node is ---- */

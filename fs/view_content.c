@@ -34,8 +34,8 @@ static int readlink_build(struct view *v, struct node *n, struct view_wait *w,
 	if (r < 0)
 		return r;
 	c = resolve_value(&a);
-	text_printf(out, "../%s/%s@%s/build", e.ref.repo.owner,
-		    e.ref.repo.name, c->commit);
+	text_printf(out, "../%s/%s@%s/build", c->repo.owner, c->repo.name,
+		    c->commit);
 	return text_failed(out);
 }
 
@@ -43,8 +43,7 @@ static int readlink_repo(struct view *v, struct node *n, struct view_wait *w,
 			 struct text *out, struct err *err)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
-	const struct resolve_commit *c;
-	char step[REF_TEXT_MAX];
+	char target[VIEW_TARGET_MAX];
 	struct ref ref;
 	int r;
 
@@ -54,12 +53,8 @@ static int readlink_repo(struct view *v, struct node *n, struct view_wait *w,
 				   &a, err);
 	if (r < 0)
 		return r;
-	c = resolve_value(&a);
-	(void)text_copy(ref.rev, sizeof(ref.rev),
-			ref.kind == REV_DEFAULT ? c->revision : c->commit);
-	ref.kind = REV_NAME;
-	ref_print_step(&ref, step);
-	text_add(out, step);
+	view_in_step(&ref, resolve_value(&a), target);
+	text_add(out, target);
 	return text_failed(out);
 }
 
@@ -251,6 +246,7 @@ static int report_why(struct view *v, struct node *n, struct view_wait *w,
 			return explain(what, n->spec->text, r, &why, out);
 		const struct resolve_commit *rc = resolve_value(&c);
 
+		e.ref.repo = rc->repo;
 		(void)text_copy(commit, sizeof(commit), rc->commit);
 		(void)text_copy(revision, sizeof(revision), rc->revision);
 	}

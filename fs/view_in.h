@@ -22,6 +22,8 @@ struct view {
 	int64_t since_s;
 };
 
+struct resolve_commit;
+
 /* Room for any relative target of ours. */
 #define VIEW_TARGET_MAX 1536
 
@@ -35,6 +37,10 @@ void view_in_path(const struct node *n, struct text *out);
 /* The revision by which a commit was asked for, or the commit. */
 void view_in_revision(struct view *v, const struct repo_id *repo,
 		      const char *commit, char out[REF_REV_MAX + 1]);
+/* Where the link of a revision leads: "relu@v2" or "relu@<commit>", with
+ * "../<owner>/" in front when the repository is another owner's now. */
+void view_in_step(const struct ref *ref, const struct resolve_commit *c,
+		  char out[VIEW_TARGET_MAX]);
 /* The build that a node belongs to: its node, or NULL. */
 const struct node *view_in_build(const struct node *n);
 /* waiter for the resolver, NULL-safe */

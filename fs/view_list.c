@@ -165,6 +165,8 @@ static int add_decided(void *arg, const struct ref *ref,
 	ref_print_step(ref, step);
 	set_add(o->set, step,
 		ref->kind == REV_COMMIT ? VIEW_DIR : VIEW_LINK);
+	if (!repo_equal(&ref->repo, &c->repo))
+		return 0; /* the commit is elsewhere */
 	pinned.kind = REV_COMMIT;
 	(void)text_copy(pinned.rev, sizeof(pinned.rev), c->commit);
 	ref_print_step(&pinned, step);

@@ -151,7 +151,7 @@ static int look_import(const struct look *l)
 		return make_kind(l, NODE_BUILD_LINK); /* undecided */
 	c = resolve_value(&a);
 	(void)snprintf(target, sizeof(target), "../%s/%s@%s/build",
-		       e.ref.repo.owner, e.ref.repo.name, c->commit);
+		       c->repo.owner, c->repo.name, c->commit);
 	return make(l, (struct node_make){ .kind = NODE_BUILD_LINK,
 					   .text = target });
 }
@@ -191,7 +191,7 @@ static int look_spec(const struct look *l)
 	if (r < 0)
 		return r;
 	c = resolve_value(&a);
-	return importable(l, "../../", &e.ref.repo, c->commit);
+	return importable(l, "../../", &c->repo, c->commit);
 }
 
 static int look_envs(const struct look *l)
@@ -219,7 +219,8 @@ static int same_commit(void *arg, const struct ref *ref,
 {
 	const struct ref *wanted = arg;
 
-	return repo_equal(&ref->repo, &wanted->repo) &&
+	(void)ref;
+	return repo_equal(&c->repo, &wanted->repo) &&
 	       !strcmp(c->commit, wanted->rev);
 }
 
@@ -244,18 +245,6 @@ static int look_commit(const struct look *l, struct ref *ref)
 	return r < 0 ? r : make_kind(l, NODE_COMMIT);
 }
 
-/* "relu@v2" or "relu@<commit>": the next step of a revision link. */
-static void repo_target(const struct ref *ref, const struct resolve_commit *c,
-			char out[REF_TEXT_MAX])
-{
-	struct ref to = *ref;
-
-	to.kind = REV_NAME;
-	(void)text_copy(to.rev, sizeof(to.rev),
-			ref->kind == REV_DEFAULT ? c->revision : c->commit);
-	ref_print_step(&to, out);
-}
-
 static bool is_listed(const struct look *l, const struct ref *ref)
 {
 	struct resolve_answer a = { 0 };
@@ -274,7 +263,7 @@ static bool is_listed(const struct look *l, const struct ref *ref)
 static int look_owner(const struct look *l)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
-	char target[REF_TEXT_MAX];
+	char target[VIEW_TARGET_MAX];
 	struct ref ref;
 	bool listed;
 	int r;
@@ -289,7 +278,7 @@ static int look_owner(const struct look *l)
 			   listed ? NULL : view_in_memo(l->w), &a, l->err);
 	if (r < 0)
 		return listed ? make_kind(l, NODE_REPO) : r;
-	repo_target(&ref, resolve_value(&a), target);
+	view_in_step(&ref, resolve_value(&a), target);
 	return make(l, (struct node_make){ .kind = NODE_REPO,
 					   .text = target });
 }

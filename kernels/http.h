@@ -71,6 +71,7 @@ struct http_response {
 	char error_code[64]; /* X-Error-Code, "" when absent */
 	char error_message[256]; /* X-Error-Message, printable */
 	char next[2048]; /* Link: <…>; rel="next", absolute; "" when absent */
+	char last[2048]; /* URL of the last hop on the first host, if good */
 	bool token_sent; /* an authorization header went to the first host */
 	bool token_kept; /* it did not, for want of https */
 };

@@ -391,6 +391,10 @@ static int end_try(struct call *c, const char *url)
 		if (c->refused)
 			return c->refused;
 	}
+	/* Too long for us is none: who asks goes by what was asked for. */
+	if (!c->foreign &&
+	    text_copy(c->resp->last, sizeof(c->resp->last), url) < 0)
+		c->resp->last[0] = '\0';
 	c->refused = find_next(c, url);
 	return c->refused;
 }

@@ -38,6 +38,9 @@ struct source_refs {
 	size_t branch_count;
 	struct source_ref *tags; /* owned */
 	size_t tag_count;
+	/* The repository's present name, when it was asked for by a former
+	 * one or in another case; else its owner is "". Not kept on disk. */
+	struct repo_id moved_to;
 };
 
 void source_refs_done(struct source_refs *r);

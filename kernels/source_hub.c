@@ -167,6 +167,30 @@ static int hub_trusted(struct source *s, const char *owner, bool *out,
 	return r < 0 ? err_wrap(err, r, "%s", text_str(&what)) : 0;
 }
 
+/* "<api>/<owner>/<name>/refs", where a redirect from `repo` has led. */
+static void find_present_name(const struct hub *h, const char *url,
+			      const struct repo_id *repo, struct repo_id *out)
+{
+	AUTO(auto_text) struct text api = TEXT_INIT(ENDPOINT_MAX + 16);
+	char id[sizeof(repo->owner) + sizeof(repo->name)];
+	const size_t tail = strlen("/refs");
+	struct repo_id found;
+	size_t len;
+
+	text_printf(&api, "%s/api/kernels/", h->source.url);
+	if (text_failed(&api) || strncmp(url, text_str(&api), api.len) != 0)
+		return;
+	url += api.len;
+	len = strcspn(url, "?");
+	if (len <= tail || len - tail >= sizeof(id) ||
+	    strncmp(url + len - tail, "/refs", tail) != 0)
+		return;
+	memcpy(id, url, len - tail);
+	id[len - tail] = '\0';
+	if (ref_parse_repo(&found, id, NULL) == 0 && !repo_equal(&found, repo))
+		*out = found;
+}
+
 static int hub_refs(struct source *s, const struct repo_id *repo,
 		    struct source_refs *out, struct err *err)
 {
@@ -186,7 +210,10 @@ static int hub_refs(struct source *s, const struct repo_id *repo,
 	if (r < 0)
 		return r;
 	r = hub_json_refs(text_str(&body), body.len, out, err);
-	return r < 0 ? err_wrap(err, r, "refs of %s", text_str(&what)) : 0;
+	if (r < 0)
+		return err_wrap(err, r, "refs of %s", text_str(&what));
+	find_present_name(hub_of(s), a.last, repo, &out->moved_to);
+	return 0;
 }
 
 /* ---- paged answers ---- */

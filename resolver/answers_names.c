@@ -276,6 +276,7 @@ static int commit_from_refs(struct resolve *r, const struct ref *ref,
 {
 	char repo[2 * REF_PART_MAX + 2];
 	const struct source_ref *found;
+	const struct repo_id *moved_to;
 	struct memo_ref refs = {0};
 	int n;
 
@@ -286,11 +287,13 @@ static int commit_from_refs(struct resolve *r, const struct ref *ref,
 	if (n < 0)
 		return n;
 	found = find_ref(refs.value, ref);
+	moved_to = &((const struct source_refs *)refs.value)->moved_to;
 	if (found) {
 		(void)text_copy(out->commit, sizeof(out->commit),
 				found->commit);
 		(void)text_copy(out->revision, sizeof(out->revision),
 				found->name);
+		out->repo = moved_to->owner[0] ? *moved_to : ref->repo;
 	} else {
 		n = err_set(err, ENOENT,
 			    "'%s': the repository has no such "
@@ -332,6 +335,7 @@ static int make_commit(void *ctx, const void *key, size_t len,
 	if (ref.kind == REV_COMMIT) {
 		(void)text_copy(out->commit, sizeof(out->commit), ref.rev);
 		(void)text_copy(out->revision, sizeof(out->revision), ref.rev);
+		out->repo = ref.repo;
 	} else {
 		n = commit_from_refs(r, &ref, k.s, out, keep_ms, err);
 	}

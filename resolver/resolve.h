@@ -65,6 +65,7 @@ struct resolve_commit {
 	/* the revision that was taken: "v2" for the default, the rev itself
 	 * else; as it stands behind '@' in a path when that is a name */
 	char revision[REF_REV_MAX + 1];
+	struct repo_id repo; /* its present name, where the commit is */
 };
 int resolve_commit(struct resolve *r, const struct ref *ref,
 		   struct memo_waiter *w, struct resolve_answer *out,

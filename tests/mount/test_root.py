@@ -223,14 +223,36 @@ class TestOwners(MountCase):
         os.listdir(m.at("aside"))
         self.assertEqual(os.stat(m.path).st_mtime_ns, before)
 
+    def rename(self, old, new):
+        make_repo(self.root, old, renamed_to=new)
+        make_branch(self.root, old, "main", {})
+
     def test_a_renamed_repository_is_a_link_to_its_name(self):
-        make_repo(self.root, "acme/elu", renamed_to="acme/relu")
-        make_branch(self.root, "acme/elu", "main", {})
+        self.rename("acme/elu", "acme/relu")
         m = self.mount()
-        self.assertEqual(os.path.realpath(m.at("acme/elu")),
-                         os.path.realpath(m.at("acme/relu")))
+        self.assertEqual(m.link("acme/elu"), "relu@v1")
+        self.assertEqual(m.link("acme/elu@v1"), m.link("acme/relu@v1"))
         self.assertEqual(os.path.realpath(m.at("acme/elu@v1/build")),
                          os.path.realpath(m.at("acme/relu@v1/build")))
+
+    def test_a_repository_that_went_to_another_owner(self):
+        self.rename("acme/moved", "aside/gemm-x")
+        m = self.mount(imports=("acme/moved",))
+        commit = self.commit("aside/gemm-x", "v2")
+        self.assertEqual(m.link("acme/moved"), "../aside/gemm-x@v2")
+        self.assertEqual(os.path.realpath(m.at("acme/moved@v2")),
+                         m.at("aside/gemm-x@" + commit))
+        self.assertEqual(m.link("moved/build"),
+                         "../aside/gemm-x@%s/build" % commit)
+        self.assertEqual(m.python("import moved; print(moved.X)").stdout,
+                         "1\n")
+        self.assertNotIn("moved@" + commit, m.ls("acme"))
+
+    def test_its_new_owner_must_be_trusted(self):
+        make_owner(self.root, "aside", trusted=False)
+        self.rename("acme/moved", "aside/gemm-x")
+        m = self.mount()
+        self.refuses("EACCES", os.listdir, m.at("acme/moved/build"))
 
 
 class TestDeadHub(MountCase):
