@@ -101,7 +101,8 @@ def limited(group, what, here, limit, beside=None, beside_name="", notes=()):
     """A row of seconds that must not be above a limit."""
     a = median(here)
     text = "" if beside is None else ms(median(beside)) + beside_name
-    half = "half of the rounds: %s" % middle_half(here)
+    half = "half of the rounds: %s; the best: %s" % (middle_half(here),
+                                                     ms(min(here)))
     return Row(group, what, ms(a), text, "", "<= " + ms(limit), a <= limit,
                [half, *notes],
                {"here": here, "beside": beside, "limit": limit})
