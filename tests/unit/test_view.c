@@ -265,7 +265,7 @@ static void hostile_names_cost_no_request(void **state)
 		"..why", "a..b.why", "a b.pinned",
 	};
 	struct fakeworld *f = *state;
-	char longest[301];
+	char longest[257]; /* one more than a name may have */
 
 	memset(longest, 'a', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
