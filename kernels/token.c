@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* What tells one content of the file from another. */
 struct stamp {
@@ -75,6 +76,25 @@ static const char *env_get(const char *name)
 	return s && *s ? s : NULL;
 }
 
+/* The variables may begin with "~/", as in the Hub's own client, and what is
+ * relative is so to where we are now: a daemon goes elsewhere. */
+static void add_place(struct text *path, const char *s)
+{
+	const char *home = env_get("HOME");
+	char *cwd;
+
+	if (text_starts(s, "~/") && home) {
+		text_printf(path, "%s%s", home, s + 1);
+		return;
+	}
+	if (*s != '/') {
+		cwd = getcwd(NULL, 0);
+		text_printf(path, "%s/", cwd ? cwd : "");
+		free(cwd);
+	}
+	text_add(path, s);
+}
+
 /* NULL: no home, so no file. Failures of memory are the caller's to see. */
 static char *default_file(bool *found)
 {
@@ -83,11 +103,13 @@ static char *default_file(bool *found)
 
 	*found = true;
 	if ((s = env_get("HF_TOKEN_PATH"))) {
-		text_add(&path, s);
+		add_place(&path, s);
 	} else if ((s = env_get("HF_HOME"))) {
-		text_printf(&path, "%s/token", s);
+		add_place(&path, s);
+		text_add(&path, "/token");
 	} else if ((s = env_get("XDG_CACHE_HOME"))) {
-		text_printf(&path, "%s/huggingface/token", s);
+		add_place(&path, s);
+		text_add(&path, "/huggingface/token");
 	} else if ((s = env_get("HOME"))) {
 		text_printf(&path, "%s/.cache/huggingface/token", s);
 	} else {

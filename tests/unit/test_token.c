@@ -127,6 +127,30 @@ static void finds_the_file_where_the_hub_client_keeps_it(void **state)
 	assert_int_equal(unlink(home), 0);
 }
 
+static void remembers_where_a_relative_path_began(void **state)
+{
+	char *cwd = getcwd(NULL, 0);
+	struct token *t;
+
+	(void)state;
+	assert_non_null(cwd);
+	put("here");
+	assert_int_equal(chdir(folder), 0);
+	(void)setenv("HF_TOKEN_PATH", "token", 1);
+	t = make(NULL);
+	assert_int_equal(chdir("/"), 0);
+	assert_token(t, "here");
+	token_free(t);
+	(void)unsetenv("HF_TOKEN_PATH");
+	(void)setenv("HOME", folder, 1);
+	(void)setenv("HF_HOME", "~/", 1);
+	t = make(NULL);
+	assert_token(t, "here");
+	token_free(t);
+	assert_int_equal(chdir(cwd), 0);
+	free(cwd);
+}
+
 static void the_file_of_the_option_wins(void **state)
 {
 	struct token *t;
@@ -237,6 +261,7 @@ int main(void)
 				       clean),
 		cmocka_unit_test_setup(
 			finds_the_file_where_the_hub_client_keeps_it, clean),
+		cmocka_unit_test_setup(remembers_where_a_relative_path_began, clean),
 		cmocka_unit_test_setup(the_file_of_the_option_wins, clean),
 		cmocka_unit_test_setup(an_implicit_one_can_be_forbidden, clean),
 		cmocka_unit_test_setup(reads_the_file_again_when_it_changed,
