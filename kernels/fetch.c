@@ -116,7 +116,8 @@ static bool is_late_locked(const struct fetch *f, const struct flight *fl,
 	int64_t last =
 		fl->state == FLIGHT_RUNNING
 			? __atomic_load_n(&fl->progress_ms, __ATOMIC_RELAXED)
-			: __atomic_load_n(&f->last_progress_ms, __ATOMIC_RELAXED);
+			: __atomic_load_n(&f->last_progress_ms,
+					  __ATOMIC_RELAXED);
 
 	/* what only a build wants may stay in the queue */
 	if (fl->state != FLIGHT_RUNNING && !fl->waiters)
