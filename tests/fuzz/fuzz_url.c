@@ -20,13 +20,16 @@ static bool has_control(const char *s)
 	return *s != '\0';
 }
 
-/* "scheme://user@host": a secret may be in it. */
+/* "scheme://user@host": a secret may be in it. libcurl takes one slash for
+ * two. */
 static bool names_user(const char *url)
 {
-	const char *host = strstr(url, "//");
-	const char *at = host ? strchr(host, '@') : NULL;
+	const char *host = url + strcspn(url, ":");
 
-	return at && (size_t)(at - host) < 2 + strcspn(host + 2, "/?#");
+	if (*host)
+		host++;
+	host += strspn(host, "/");
+	return memchr(host, '@', strcspn(host, "/?#")) != NULL;
 }
 
 static void check(const struct http_url *u)
