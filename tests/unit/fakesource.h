@@ -55,13 +55,13 @@ struct fake {
 	struct source source; /* first */
 	const struct fake_file *files;
 	const struct fake_ref *refs;
-	const char *trusts; /* the one owner that it trusts */
+	const char *trusts;  /* the one owner that it trusts */
 	int fails[FAKE_OPS]; /* 0, or the -errno of every such question */
-	bool wrong_bytes; /* files come with other content */
+	bool wrong_bytes;    /* files come with other content */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	bool closed; /* mutex: nobody gets an answer */
-	unsigned waiting; /* mutex: at the gate */
+	bool closed;		  /* mutex: nobody gets an answer */
+	unsigned waiting;	  /* mutex: at the gate */
 	unsigned asked[FAKE_OPS]; /* mutex */
 };
 
@@ -71,8 +71,7 @@ static inline struct fake *fake_of(struct source *s)
 }
 
 /* Count, wait at the gate; 0, or what it was told to say. */
-static inline int fake_enter(struct source *s, enum fake_op op,
-			     struct err *err)
+static inline int fake_enter(struct source *s, enum fake_op op, struct err *err)
 {
 	struct fake *f = fake_of(s);
 
@@ -109,9 +108,10 @@ static inline int fake_kernels(struct source *s, const char *owner,
 		if (!strncmp(r->repo, owner, n) && r->repo[n] == '/')
 			used += (size_t)snprintf(names + used,
 						 sizeof(names) - used, "%s",
-						 r->repo + n + 1) + 1;
-	return used ? source_names_from(out, names, used, err) :
-		      err_set(err, ENOENT, "no such owner");
+						 r->repo + n + 1) +
+				1;
+	return used ? source_names_from(out, names, used, err)
+		    : err_set(err, ENOENT, "no such owner");
 }
 
 static inline int fake_trusted(struct source *s, const char *owner, bool *out,
@@ -194,9 +194,8 @@ static inline int fake_add(struct tree_builder *b, const char *path,
 }
 
 static inline int fake_tree(struct source *s, const struct repo_id *repo,
-			    const char *commit, const char *dir,
-			    bool recursive, struct tree_builder *b,
-			    struct err *err)
+			    const char *commit, const char *dir, bool recursive,
+			    struct tree_builder *b, struct err *err)
 {
 	const struct fake_file *f = fake_of(s)->files;
 	char last[TREE_PATH_MAX] = "";
@@ -293,8 +292,8 @@ static inline bool fake_await(struct fake *f, unsigned n)
 	(void)clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += 60;
 	(void)pthread_mutex_lock(&f->mutex);
-	while (f->waiting < n && pthread_cond_timedwait(&f->changed, &f->mutex,
-							&until) == 0)
+	while (f->waiting < n &&
+	       pthread_cond_timedwait(&f->changed, &f->mutex, &until) == 0)
 		;
 	came = f->waiting >= n;
 	(void)pthread_mutex_unlock(&f->mutex);
@@ -328,9 +327,9 @@ static inline void fake_forget(struct fake *f)
 }
 
 /* metadata.json of a CPU build; `more` follows behind the required keys. */
-#define FAKE_METADATA_WITH(more) \
-	"{\"name\": \"relu\", \"id\": \"_relu\", \"version\": 1, " \
-	"\"license\": \"MIT\", \"python-depends\": [], " \
+#define FAKE_METADATA_WITH(more)                                               \
+	"{\"name\": \"relu\", \"id\": \"_relu\", \"version\": 1, "             \
+	"\"license\": \"MIT\", \"python-depends\": [], "                       \
 	"\"backend\": {\"type\": \"cpu\"}" more "}"
 #define FAKE_METADATA FAKE_METADATA_WITH("")
 

@@ -32,8 +32,8 @@ struct fakeworld {
 	struct fake fake;
 	struct options options;
 	struct world *world; /* owned */
-	struct view *view; /* owned */
-	struct err err; /* of the last question */
+	struct view *view;   /* owned */
+	struct err err;	     /* of the last question */
 };
 
 static inline void fakeworld_options(struct fakeworld *f)
@@ -44,8 +44,7 @@ static inline void fakeworld_options(struct fakeworld *f)
 
 	scratch_put(f->folder, "config", "", 0);
 	(void)snprintf(cache, sizeof(cache), "--cache=%s/cache", f->folder);
-	(void)snprintf(config, sizeof(config), "--config=%s/config",
-		       f->folder);
+	(void)snprintf(config, sizeof(config), "--config=%s/config", f->folder);
 	assert_int_equal(options_read(&f->options, 4, argv, NULL), 0);
 	assert_int_equal(options_settle(&f->options, NULL), 0);
 }
@@ -73,15 +72,18 @@ static inline void fakeworld_start(struct fakeworld *f,
 			 0);
 	assert_int_equal(pool_new(&w->disk, "disk", 2, NULL), 0);
 	assert_int_equal(pool_new(&w->net, "net", 4, NULL), 0);
-	assert_int_equal(fetch_new(&w->fetch, w->source, w->store, w->net,
-				   60000, NULL), 0);
+	assert_int_equal(
+		fetch_new(&w->fetch, w->source, w->store, w->net, 60000, NULL),
+		0);
 	assert_int_equal(env_parse(&w->env, FAKEWORLD_SPEC, NULL), 0);
 	env_print(&w->env, w->spec);
-	assert_int_equal(names_new(&w->names, imports, count, w->catalog,
-				   w->net, NULL), 0);
+	assert_int_equal(
+		names_new(&w->names, imports, count, w->catalog, w->net, NULL),
+		0);
 	ro.named = names_named(w->names, &ro.named_count);
 	assert_int_equal(resolve_new(&w->resolve, w->catalog, &ro, w->disk,
-				     w->net, NULL), 0);
+				     w->net, NULL),
+			 0);
 	assert_int_equal(view_new(&f->view, w, "/kernels", 1, 1, NULL), 0);
 }
 
@@ -278,8 +280,10 @@ static inline bool fakeworld_emit(void *arg, const char *name,
 				  uint64_t next)
 {
 	assert_true(ino && next);
-	text_printf(arg, "%s%s ", name, type == VIEW_DIR ? "/" :
-		    type == VIEW_LINK ? "@" : "");
+	text_printf(arg, "%s%s ", name,
+		    type == VIEW_DIR	? "/"
+		    : type == VIEW_LINK ? "@"
+					: "");
 	return true;
 }
 

@@ -12,8 +12,7 @@
 static const struct fake_file files[] = {
 	{ "acme/relu", FAKE_C1, "build/" BEST "/__init__.py", "x = 1" },
 	{ "acme/relu", FAKE_C1, "build/" BEST "/_k.so", "library" },
-	{ "acme/relu", FAKE_C1, "build/" BEST "/metadata.json",
-	  FAKE_METADATA },
+	{ "acme/relu", FAKE_C1, "build/" BEST "/metadata.json", FAKE_METADATA },
 	{ "zeta/evil", FAKE_C2, "build/" BEST "/__init__.py", "evil" },
 	{ NULL, NULL, NULL, NULL },
 };
@@ -84,8 +83,8 @@ static void read_whole(struct fakeworld *f, const char *path)
 
 static void finds_each_report_by_its_name(void **state)
 {
-	static const char *const names[] = { "status", "env", "metrics",
-					     "log", "config", "version" };
+	static const char *const names[] = { "status", "env",	 "metrics",
+					     "log",    "config", "version" };
 	struct text t = TEXT_INIT(64);
 	struct fakeworld *f = *state;
 	size_t count = 0;
@@ -108,12 +107,11 @@ static void finds_each_report_by_its_name(void **state)
 
 static void status_is_the_document_that_was_promised(void **state)
 {
-	static const char *const strings[] = { "mountpoint", "version",
-					       "since", "environment" };
+	static const char *const strings[] = { "mountpoint", "version", "since",
+					       "environment" };
 	static const char *const objects[] = { "cache", "passthrough",
 					       "requests" };
-	static const char *const arrays[] = { "sources", "kernels",
-					      "errors" };
+	static const char *const arrays[] = { "sources", "kernels", "errors" };
 	struct fakeworld *f = *state;
 	struct json *j = status(f);
 	const struct json *source = json_first(json_get(j, "sources"));
@@ -133,10 +131,9 @@ static void status_is_the_document_that_was_promised(void **state)
 	assert_false(json_bool(json_get(j, "offline"), true));
 	assert_string_equal(json_get_string(json_get(j, "cache"), "path"),
 			    f->options.cache);
-	assert_false(json_bool(json_get(json_get(j, "passthrough"), "on"),
-			       true));
-	assert_string_equal(json_get_string(j, "environment"),
-			    FAKEWORLD_SPEC);
+	assert_false(
+		json_bool(json_get(json_get(j, "passthrough"), "on"), true));
+	assert_string_equal(json_get_string(j, "environment"), FAKEWORLD_SPEC);
 	assert_int_equal(json_count(json_get(j, "kernels")), 0);
 	json_free(j);
 }
@@ -175,8 +172,7 @@ static void status_tells_of_each_kernel(void **state)
 	read_whole(f, RELU "/build/" BEST "/_k.so");
 	k = kernel(f, "acme/relu", &j);
 	assert_string_equal(json_get_string(k, "state"), "cached");
-	assert_true(json_u64(json_get(json_get(j, "cache"), "blobs"),
-			     &blobs));
+	assert_true(json_u64(json_get(json_get(j, "cache"), "blobs"), &blobs));
 	assert_int_equal(blobs, 3);
 	json_free(j);
 	read_whole(f, "zeta/evil@" FAKE_C2 "/.kernelfs/decision");
@@ -280,8 +276,8 @@ static void metrics_are_of_one_form(void **state)
 		if (l[0] == '#')
 			continue;
 		assert_true(!strncmp(l, "kernelfs_", 9));
-		assert_true(blank[1] && !blank[1 + strspn(blank + 1,
-							  "0123456789")]);
+		assert_true(blank[1] &&
+			    !blank[1 + strspn(blank + 1, "0123456789")]);
 	}
 	assert_true(lines > 12);
 	free(s);

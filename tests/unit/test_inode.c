@@ -51,7 +51,8 @@ static struct node *child(struct inode_table *t, struct node *parent,
 			  enum node_kind kind, const char *name,
 			  const char *text)
 {
-	const struct node_make make = { .kind = kind, .name = name,
+	const struct node_make make = { .kind = kind,
+					.name = name,
 					.text = text };
 	struct node *n = NULL;
 
@@ -116,8 +117,8 @@ static void walk(struct inode_table *t, uint64_t numbers[STEPS])
 	struct node *n = root_of(t);
 
 	for (size_t i = 0; i < STEPS; i++) {
-		struct node *next = child(t, n, path[i].kind, path[i].name,
-					  path[i].text);
+		struct node *next =
+			child(t, n, path[i].kind, path[i].name, path[i].text);
 
 		numbers[i] = inode_number(next);
 		inode_put(t, n);
@@ -327,8 +328,9 @@ static void keeps_its_tree_and_environment(void **state)
 	struct env env = { .cpu = "x86_64", .os = "linux" };
 	struct spec *spec = spec_new(&env);
 	struct tree *tree = tree_of_one();
-	const struct node_make make = { .kind = NODE_FILE, .name = "f",
-					.tree = tree, .spec = spec };
+	const struct node_make make = {
+		.kind = NODE_FILE, .name = "f", .tree = tree, .spec = spec
+	};
 
 	(void)state;
 	assert_non_null(spec);
@@ -535,8 +537,8 @@ static void many_threads_leave_it_empty(void **state)
 	(void)state;
 	for (unsigned i = 0; i < THREADS; i++) {
 		w[i] = (struct walker){ .table = t, .seed = i };
-		assert_int_equal(pthread_create(&threads[i], NULL, wander,
-						&w[i]), 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, wander, &w[i]), 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		assert_int_equal(pthread_join(threads[i], NULL), 0);

@@ -14,7 +14,7 @@
 
 struct place {
 	char dir[SCRATCH_MAX]; /* without links */
-	bool covered; /* the list of mounts is ours */
+	bool covered;	       /* the list of mounts is ours */
 };
 
 static int setup(void **state)
@@ -174,16 +174,15 @@ static void refuses_a_mount(void **state)
 
 /* ---- what is mounted where ---- */
 
-static const char list[] =
-	"overlay / overlay rw 0 0\n"
-	"hub /k fuse.kernelfs ro 0 0\n"
-	"other /k/not fuse.other ro 0 0\n"
-	"fuse.kernelfs /trap ext4 rw 0 0\n"
-	"hub /k/deep fuse.kernelfs ro 0 0\n"
-	"hub /with\\040blank\\012line fuse.kernelfs ro 0 0\n"
-	"\n"
-	"short\n"
-	"hub /k fuse.kernelfs ro 0 0\n";
+static const char list[] = "overlay / overlay rw 0 0\n"
+			   "hub /k fuse.kernelfs ro 0 0\n"
+			   "other /k/not fuse.other ro 0 0\n"
+			   "fuse.kernelfs /trap ext4 rw 0 0\n"
+			   "hub /k/deep fuse.kernelfs ro 0 0\n"
+			   "hub /with\\040blank\\012line fuse.kernelfs ro 0 0\n"
+			   "\n"
+			   "short\n"
+			   "hub /k fuse.kernelfs ro 0 0\n";
 
 struct seen {
 	char paths[8][64];
@@ -262,8 +261,8 @@ static void finds_it_from_within_too(void **state)
 
 	folder(p, "mnt");
 	folder(p, "mnt/relu");
-	(void)snprintf(text, sizeof(text),
-		       "hub %s/mnt fuse.kernelfs ro 0 0\n", p->dir);
+	(void)snprintf(text, sizeof(text), "hub %s/mnt fuse.kernelfs ro 0 0\n",
+		       p->dir);
 	cover(p, text);
 	assert_int_equal(chdir(in(p, "mnt/relu")), 0);
 	assert_int_equal(mountpoint_of("x/y", &mount, NULL), 0);

@@ -46,8 +46,8 @@ static int setup(void **state)
 	scratch_make(w->folder);
 	fake_init(&w->fake, files, refs);
 	assert_int_equal(store_new(&w->store, w->folder, NULL), 0);
-	assert_int_equal(catalog_new(&w->catalog, &w->fake.source, w->store,
-				     NULL), 0);
+	assert_int_equal(
+		catalog_new(&w->catalog, &w->fake.source, w->store, NULL), 0);
 	assert_int_equal(pool_new(&w->net, "net", 2, NULL), 0);
 	*state = w;
 	return 0;
@@ -147,9 +147,19 @@ static bool arrives(struct world *w, const char *package)
 static void refuses_what_is_neither_owner_nor_repository(void **state)
 {
 	static const char *const rows[] = {
-		"", "-acme", "ac me", "acme/", "/relu", "acme/relu/x",
-		"acme/relu@", "acme/re lu", "acme/relu@a..b", "..", "a..b",
-		"acme@v1", "acme/relu@>=1",
+		"",
+		"-acme",
+		"ac me",
+		"acme/",
+		"/relu",
+		"acme/relu/x",
+		"acme/relu@",
+		"acme/re lu",
+		"acme/relu@a..b",
+		"..",
+		"a..b",
+		"acme@v1",
+		"acme/relu@>=1",
 	};
 	struct world *w = *state;
 
@@ -158,8 +168,7 @@ static void refuses_what_is_neither_owner_nor_repository(void **state)
 		struct err err = ERR_INIT;
 		struct names *n = NULL;
 
-		if (names_new(&n, both, 2, w->catalog, w->net, &err) !=
-		    -EINVAL)
+		if (names_new(&n, both, 2, w->catalog, w->net, &err) != -EINVAL)
 			fail_msg("'%s' was not refused", rows[i]);
 		assert_null(n);
 		assert_non_null(strstr(err.text, "import="));
@@ -251,16 +260,48 @@ static void settles_ties_by_option_then_by_bytes(void **state)
 static void never_shadows_what_programs_expect(void **state)
 {
 	static const char *const never[] = {
-		"Cython", "abc", "torch", "numpy", "os", "sys", "json",
-		"kernels", "kernelfs", "sitecustomize", "usercustomize",
-		"zoneinfo", "typing", "asyncio", "tomllib", "annotationlib",
-		"distutils", "triton", "transformers", "setuptools", "pip",
-		"_relu", "__init__", "_", "safetensors", "huggingface_hub",
-		"tvm_ffi", "jax", "site", "antigravity", "compression",
-		"conftest", "pytest", "cupy", "re", "string", "this", "xml",
+		"Cython",
+		"abc",
+		"torch",
+		"numpy",
+		"os",
+		"sys",
+		"json",
+		"kernels",
+		"kernelfs",
+		"sitecustomize",
+		"usercustomize",
+		"zoneinfo",
+		"typing",
+		"asyncio",
+		"tomllib",
+		"annotationlib",
+		"distutils",
+		"triton",
+		"transformers",
+		"setuptools",
+		"pip",
+		"_relu",
+		"__init__",
+		"_",
+		"safetensors",
+		"huggingface_hub",
+		"tvm_ffi",
+		"jax",
+		"site",
+		"antigravity",
+		"compression",
+		"conftest",
+		"pytest",
+		"cupy",
+		"re",
+		"string",
+		"this",
+		"xml",
 	};
-	static const char *const fine[] = { "relu", "Torch", "torchx", "tor",
-					    "zz", "a", "Numpy", "flash_attn" };
+	static const char *const fine[] = { "relu",  "Torch",	  "torchx",
+					    "tor",   "zz",	  "a",
+					    "Numpy", "flash_attn" };
 	struct world *w = *state;
 
 	for (size_t i = 0; i < N(never); i++)
@@ -490,8 +531,8 @@ static void readers_see_the_old_table_or_the_new(void **state)
 	names_start(w->names, 0);
 	for (size_t i = 0; i < N(threads); i++) {
 		r[i] = (struct reader){ .names = w->names };
-		assert_int_equal(pthread_create(&threads[i], NULL, read_on,
-						&r[i]), 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, read_on, &r[i]), 0);
 	}
 	fake_gate(&w->fake, false);
 	for (size_t i = 0; i < N(threads); i++) {

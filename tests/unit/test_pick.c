@@ -27,16 +27,16 @@ static const struct repo_id relu = { .owner = "acme", .name = "my-relu" };
 
 struct build {
 	const char *name;
-	const char *files; /* blank between them; '/' at a folder's end */
+	const char *files;    /* blank between them; '/' at a folder's end */
 	const char *metadata; /* NULL: none */
-	int fails; /* -errno of its listing */
-	int unread; /* -errno of its metadata */
+	int fails;	      /* -errno of its listing */
+	int unread;	      /* -errno of its metadata */
 };
 
 struct world {
 	struct build builds[8];
 	const char *stray; /* a file in build/ */
-	int no_builds; /* -errno instead of the names */
+	int no_builds;	   /* -errno instead of the names */
 	int trusted;
 	unsigned listed;
 	char last[64]; /* the build that was listed last */
@@ -58,11 +58,11 @@ static struct tree *tree_of(const char *const *paths, size_t n)
 
 		(void)snprintf(path, sizeof(path), "%.*s", (int)(end - folder),
 			       paths[i]);
-		assert_int_equal(tree_builder_add(b, path, folder ?
-						  TREE_FOLDER : TREE_FILE,
-						  folder ? 0 : 1,
-						  folder ? NULL : &d, NULL),
-				 0);
+		assert_int_equal(
+			tree_builder_add(
+				b, path, folder ? TREE_FOLDER : TREE_FILE,
+				folder ? 0 : 1, folder ? NULL : &d, NULL),
+			0);
 	}
 	assert_int_equal(tree_builder_end(b, &bytes, &len, NULL), 0);
 	tree_builder_free(b);
@@ -108,8 +108,8 @@ static int world_trusted(void *ctx, const struct pick *p, struct err *err)
 	const struct world *w = ctx;
 
 	assert_string_equal(p->repo.owner, "acme");
-	return w->trusted < 0 ? err_set(err, -w->trusted, "no trust today") :
-				w->trusted;
+	return w->trusted < 0 ? err_set(err, -w->trusted, "no trust today")
+			      : w->trusted;
 }
 
 static int world_listing(void *ctx, const struct pick *p, const char *variant,
@@ -181,9 +181,9 @@ static const char *reason_of(const struct pick *p, const char *name)
 {
 	for (size_t i = 0; i < p->decisions.count; i++)
 		if (!strcmp(p->decisions.items[i].name, name))
-			return p->decisions.items[i].accepted ?
-				       "" :
-				       p->decisions.items[i].reason;
+			return p->decisions.items[i].accepted
+				       ? ""
+				       : p->decisions.items[i].reason;
 	fail_msg("'%s' was not decided", name);
 	return NULL;
 }
@@ -234,10 +234,10 @@ static void takes_the_best_build_that_fits(void **state)
 static void passes_over_an_upload_without_metadata(void **state)
 {
 	struct world w = { .trusted = 1,
-			   .builds = { { BEST, "__init__.py", NULL, 0, 0 },
-				       { NOARCH, WHOLE, FAKE_METADATA, 0, 0 },
-				       { OTHER, WHOLE, FAKE_METADATA, 0,
-					 0 } } };
+			   .builds = {
+				   { BEST, "__init__.py", NULL, 0, 0 },
+				   { NOARCH, WHOLE, FAKE_METADATA, 0, 0 },
+				   { OTHER, WHOLE, FAKE_METADATA, 0, 0 } } };
 	struct pick *p = made(&w);
 
 	(void)state;
@@ -269,9 +269,9 @@ static void passes_over_an_upload_that_lacks_a_file(void **state)
 
 static void passes_over_metadata_that_cannot_be_read(void **state)
 {
-	static const char *const bad[] = { "", "{", "[1, 2]", "null",
-					   "{\"name\": \"relu\"}",
-					   "\xff\xfe{}" };
+	static const char *const bad[] = {
+		"", "{", "[1, 2]", "null", "{\"name\": \"relu\"}", "\xff\xfe{}"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -292,8 +292,9 @@ static void passes_over_metadata_that_cannot_be_read(void **state)
 static void finds_the_package_within_the_build(void **state)
 {
 	struct world w = { .trusted = 1,
-			   .builds = { { BEST, "my_relu/__init__.py "
-					       "metadata.json",
+			   .builds = { { BEST,
+					 "my_relu/__init__.py "
+					 "metadata.json",
 					 FAKE_METADATA, 0, 0 } } };
 	struct pick *p = made(&w);
 
@@ -320,8 +321,8 @@ static void passes_over_a_build_that_nobody_can_import(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		struct world w = { .trusted = 1,
-				   .builds = { { BEST, files[i],
-						 FAKE_METADATA, 0, 0 } } };
+				   .builds = { { BEST, files[i], FAKE_METADATA,
+						 0, 0 } } };
 		struct pick *p = made(&w);
 
 		assert_null(p->variant);
@@ -338,9 +339,9 @@ static void passes_over_a_build_that_nobody_can_import(void **state)
 static void refuses_what_an_unknown_publisher_offers(void **state)
 {
 	struct world w = { .trusted = 0,
-			   .builds = { { BEST, WHOLE, FAKE_METADATA, 0, 0 },
-				       { OTHER, WHOLE, FAKE_METADATA, 0,
-					 0 } } };
+			   .builds = {
+				   { BEST, WHOLE, FAKE_METADATA, 0, 0 },
+				   { OTHER, WHOLE, FAKE_METADATA, 0, 0 } } };
 	struct text t = TEXT_INIT(4096);
 	struct pick *p = made(&w);
 
@@ -362,9 +363,9 @@ static void refuses_what_an_unknown_publisher_offers(void **state)
 static void says_why_nothing_fits(void **state)
 {
 	struct world w = { .trusted = 1,
-			   .builds = { { OTHER, WHOLE, FAKE_METADATA, 0, 0 },
-				       { "junk", WHOLE, FAKE_METADATA, 0,
-					 0 } } };
+			   .builds = {
+				   { OTHER, WHOLE, FAKE_METADATA, 0, 0 },
+				   { "junk", WHOLE, FAKE_METADATA, 0, 0 } } };
 	struct pick *p = made(&w);
 
 	(void)state;
@@ -459,8 +460,8 @@ static void reports_the_choice_and_the_reasons(void **state)
 {
 	struct world w = {
 		.trusted = 1,
-		.builds = { { BEST, "my_relu/__init__.py metadata.json",
-			      dirty, 0, 0 },
+		.builds = { { BEST, "my_relu/__init__.py metadata.json", dirty,
+			      0, 0 },
 			    { NOARCH, WHOLE, FAKE_METADATA, 0, 0 },
 			    { OTHER, WHOLE, FAKE_METADATA, 0, 0 },
 			    { "junk", WHOLE, FAKE_METADATA, 0, 0 } },
@@ -491,8 +492,8 @@ static void reports_the_choice_and_the_reasons(void **state)
 static void does_not_call_a_refused_build_dirty(void **state)
 {
 	struct world w = { .trusted = 1,
-			   .builds = { { BEST, "metadata.json", dirty, 0,
-					 0 } } };
+			   .builds = {
+				   { BEST, "metadata.json", dirty, 0, 0 } } };
 	struct text t = TEXT_INIT(8192);
 	struct pick *p = made(&w);
 
@@ -509,16 +510,15 @@ static void does_not_call_a_refused_build_dirty(void **state)
 static void tells_the_door_all_of_it(void **state)
 {
 	struct world w = { .trusted = 1,
-			   .builds = { { BEST, WHOLE, NULL, 0, 0 },
-				       { OTHER, WHOLE, FAKE_METADATA, 0,
-					 0 } } };
+			   .builds = {
+				   { BEST, WHOLE, NULL, 0, 0 },
+				   { OTHER, WHOLE, FAKE_METADATA, 0, 0 } } };
 	struct text t = TEXT_INIT(8192);
 	struct pick *p = made(&w);
 
 	(void)state;
 	pick_why(p, "v2", &t);
-	says(text_str(&t),
-	     "acme/my-relu@v2: no build fits this environment\n");
+	says(text_str(&t), "acme/my-relu@v2: no build fits this environment\n");
 	says(text_str(&t), "environment: " SPEC "\n");
 	says(text_str(&t), "commit: " COMMIT "\n");
 	says(text_str(&t), reason_of(p, OTHER));
@@ -545,9 +545,9 @@ static struct json *json_of(const struct pick *p, const char *revision,
 static void prints_the_decision_as_json(void **state)
 {
 	struct world w = { .trusted = 1,
-			   .builds = { { BEST, WHOLE, FAKE_METADATA, 0, 0 },
-				       { OTHER, WHOLE, FAKE_METADATA, 0,
-					 0 } } };
+			   .builds = {
+				   { BEST, WHOLE, FAKE_METADATA, 0, 0 },
+				   { OTHER, WHOLE, FAKE_METADATA, 0, 0 } } };
 	struct pick *p = made(&w);
 	struct json *j = json_of(p, "v1", "/kernels/x");
 	const struct json *d = json_get(j, "decisions");
@@ -569,8 +569,7 @@ static void prints_the_decision_as_json(void **state)
 	assert_string_equal(json_get_string(d, "reason"), "");
 	d = json_next(d);
 	assert_false(json_bool(json_get(d, "accepted"), true));
-	assert_string_equal(json_get_string(d, "reason"),
-			    reason_of(p, OTHER));
+	assert_string_equal(json_get_string(d, "reason"), reason_of(p, OTHER));
 	json_free(j);
 	pick_free(p);
 }
@@ -609,7 +608,8 @@ static void prints_valid_json_for_hostile_names(void **state)
 	(void)state;
 	assert_int_equal(p->decisions.count + p->decisions.skipped_count, 4);
 	assert_int_equal(json_count(json_get(j, "decisions")) +
-				 json_count(json_get(j, "skipped")), 4);
+				 json_count(json_get(j, "skipped")),
+			 4);
 	assert_string_equal(json_get_string(j, "revision"), "\"quoted\"\n");
 	json_free(j);
 	pick_report(p, "", &t);
