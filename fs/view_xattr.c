@@ -19,8 +19,10 @@
 /* A folder's state is that of its files; more are not looked at. */
 #define STATE_FILES_MAX 20000u
 
-static const char *const names[] = { "repo",	"commit", "revision", "variant",
-				     "hash",	"source", "state",    "reason" };
+static const char *const names[] = {
+	"repo", "commit", "revision", "variant",
+	"hash", "source", "state",    "reason",
+};
 
 enum name {
 	X_REPO,
