@@ -261,7 +261,8 @@ int main(void)
 				       clean),
 		cmocka_unit_test_setup(
 			finds_the_file_where_the_hub_client_keeps_it, clean),
-		cmocka_unit_test_setup(remembers_where_a_relative_path_began, clean),
+		cmocka_unit_test_setup(remembers_where_a_relative_path_began,
+				       clean),
 		cmocka_unit_test_setup(the_file_of_the_option_wins, clean),
 		cmocka_unit_test_setup(an_implicit_one_can_be_forbidden, clean),
 		cmocka_unit_test_setup(reads_the_file_again_when_it_changed,
