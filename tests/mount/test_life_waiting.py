@@ -274,6 +274,29 @@ class Interrupted(Waiting):
         measured("SIGKILL of 8 waiting readers", time.monotonic() - begun)
         self.hub.clear_faults()
 
+    def test_all_who_wait_for_one_name_end_when_they_are_killed(self):
+        # The kernel lets only the first of them ask; the others wait for
+        # it, deaf to signals until it is gone.
+        for step in ("slow", "slow@v1"):
+            with self.subTest(step=step):
+                m = self.mount()
+                fault = self.hub.fault("stall")
+                readers = [Reader(m.at("acme", step, "large.so"))
+                           for _ in range(4)]
+                for reader in readers:
+                    self.addCleanup(reader.kill)
+                wait_for_hub(fault)
+                wait_for_waiting(m, 1)
+                begun = time.monotonic()
+                for reader in readers:
+                    reader.process.kill()
+                for reader in readers:
+                    reader.process.wait(DEADLINE)
+                took = time.monotonic() - begun
+                measured("SIGKILL of 4 who wait for one name", took)
+                self.assertLess(took, 5)
+                self.hub.clear_faults()
+
 
 class Deadlines(Waiting):
     def mount_with(self, **times):
