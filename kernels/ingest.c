@@ -31,7 +31,6 @@
 
 /* Small files are not worth a call; 1 MiB of lost work is. */
 #define PREALLOCATE_MIN (UINT64_C(1) << 20)
-#define PARTIAL_TRIES 100
 
 struct ingest {
 	struct store *store;
@@ -45,39 +44,13 @@ struct ingest {
 	char name[STORE_NAME_MAX]; /* in partial/, "" for an unnamed file */
 };
 
-/* A named file that we hold a lock on, so that nobody cleans it away. */
 static int open_partial(struct ingest *in)
 {
-	static unsigned counter; /* __atomic */
 	char hex[DIGEST_HEX_MAX];
-	struct stat st;
 
-	in->partial = store_make_folder(in->store, "partial");
-	if (in->partial < 0)
-		return in->partial;
 	digest_print(&in->digest, hex);
-	for (int i = 0; i < PARTIAL_TRIES; i++) {
-		AUTO(auto_close) int fd = -1;
-
-		(void)snprintf(
-			in->name, sizeof(in->name), "%.40s.%ld.%u", hex,
-			(long)getpid(),
-			__atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
-		fd = openat(in->partial, in->name,
-			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-		if (fd < 0 && errno != EEXIST) {
-			in->name[0] = '\0';
-			return -errno;
-		}
-		/* a cleaner may have come between the two calls: next name */
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-		    fstat(fd, &st) == 0 && st.st_nlink == 1) {
-			in->fd = take_fd(&fd);
-			return 0;
-		}
-	}
-	in->name[0] = '\0';
-	return -EBUSY;
+	in->fd = store_open_partial(in->store, hex, &in->partial, in->name);
+	return in->fd < 0 ? in->fd : 0;
 }
 
 static int open_file(struct ingest *in)

@@ -37,6 +37,7 @@
 
 /* A lock that another process takes away at that moment is tried again. */
 #define LOCK_TRIES 16
+#define PARTIAL_TRIES 100
 
 int store_fail(const struct store *s, int code, const char *what,
 	       struct err *err)
@@ -139,6 +140,40 @@ static int check_owner(const struct store *s, const struct stat *st,
 			       "folder with cache=",
 			       s->path);
 	return 0;
+}
+
+int store_open_partial(struct store *s, const char *stem, int *folder,
+		       char name[STORE_NAME_MAX])
+{
+	static unsigned counter; /* __atomic */
+	AUTO(auto_close) int partial = store_make_folder(s, "partial");
+	struct stat st;
+
+	name[0] = '\0';
+	if (partial < 0)
+		return partial;
+	for (int i = 0; i < PARTIAL_TRIES; i++) {
+		AUTO(auto_close) int fd = -1;
+
+		(void)snprintf(name, STORE_NAME_MAX, "%.40s.%ld.%u", stem,
+			       (long)getpid(),
+			       __atomic_add_fetch(&counter, 1,
+						  __ATOMIC_RELAXED));
+		fd = openat(partial, name,
+			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+		if (fd < 0 && errno != EEXIST) {
+			name[0] = '\0';
+			return -errno;
+		}
+		/* a cleaner may have come between the two calls: next name */
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+		    fstat(fd, &st) == 0 && st.st_nlink == 1) {
+			*folder = take_fd(&partial);
+			return take_fd(&fd);
+		}
+	}
+	name[0] = '\0';
+	return -EBUSY;
 }
 
 /* Leftovers of who died in a folder without O_TMPFILE: nobody holds them. */

@@ -55,6 +55,27 @@ static int name_note(struct note_name *out, const char *kind, const char *key)
 	return 0;
 }
 
+/* Written where leftovers are cleaned away, then moved to its name. */
+static int replace_note(struct store *s, int folder, const char *hex,
+			const void *p, size_t n)
+{
+	AUTO(auto_close) int partial = -1;
+	char temp[STORE_NAME_MAX];
+	AUTO(auto_close) int fd = store_open_partial(s, hex, &partial, temp);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = io_write_all(fd, p, n);
+	if (r == 0 && fdatasync(fd) < 0)
+		r = -errno;
+	if (r == 0 && renameat(partial, temp, folder, hex) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlinkat(partial, temp, 0);
+	return r;
+}
+
 int store_note_write(struct store *s, const char *kind, const char *key,
 		     const void *p, size_t n, struct err *err)
 {
@@ -65,7 +86,7 @@ int store_note_write(struct store *s, const char *kind, const char *key,
 	if (r < 0)
 		return store_fail(s, -r, "note cannot be named", err);
 	folder = store_make_folder(s, name.folder);
-	r = folder < 0 ? folder : io_replace(folder, name.hex, p, n, true);
+	r = folder < 0 ? folder : replace_note(s, folder, name.hex, p, n);
 	if (r < 0)
 		return store_fail(s, -r, "note cannot be written", err);
 	return 0;

@@ -26,6 +26,14 @@ void store_blob_name(const struct digest *d, char folder[STORE_NAME_MAX],
  * what is missing. fd (caller closes) or -errno.
  */
 int store_make_folder(struct store *s, const char *name);
+/*
+ * A new file in partial/, named after `stem`, for who cannot write unnamed.
+ * It is locked, so that nobody cleans it away while we live, and cleaned away
+ * by the next store_new() when we do not. fd (caller closes) with *folder
+ * (caller closes) and `name` set, or -errno with name "".
+ */
+int store_open_partial(struct store *s, const char *stem, int *folder,
+		       char name[STORE_NAME_MAX]);
 /* A regular file below the cache, read-only: fd (caller closes) or -errno;
  * what is no regular file is -ENOENT. */
 int store_open_file(struct store *s, const char *name);
