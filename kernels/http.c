@@ -61,7 +61,8 @@ static struct share *share_new(const struct http_library *curl)
 	    curl->share_setopt(s->handle, CURLSHOPT_LOCKFUNC, share_take) ||
 	    curl->share_setopt(s->handle, CURLSHOPT_UNLOCKFUNC, share_drop) ||
 	    curl->share_setopt(s->handle, CURLSHOPT_USERDATA, s) ||
-	    curl->share_setopt(s->handle, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) ||
+	    curl->share_setopt(s->handle, CURLSHOPT_SHARE,
+			       CURL_LOCK_DATA_DNS) ||
 	    curl->share_setopt(s->handle, CURLSHOPT_SHARE,
 			      CURL_LOCK_DATA_SSL_SESSION)) {
 		share_free(s);
@@ -208,7 +209,8 @@ int http_url_parse(struct http_url *out, const char *url, struct err *err)
 	u = curl->url();
 	if (!u)
 		return err_errno(err, ENOMEM, "URL");
-	if (curl->url_set(u, CURLUPART_URL, url, 0) || take_apart(&parts, u) < 0)
+	if (curl->url_set(u, CURLUPART_URL, url, 0) ||
+	    take_apart(&parts, u) < 0)
 		return err_set(err, EINVAL,
 			       "not an http or https URL with a host and "
 			       "without a user");

@@ -63,8 +63,9 @@ static size_t on_body(char *p, size_t one, size_t n, void *arg)
 	x->heard_ms = io_now_ms();
 	if (!x->in_body) {
 		x->in_body = true;
-		(void)curl->easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
-					&x->hop->status);
+		(void)curl->easy_getinfo(x->handle->easy,
+					 CURLINFO_RESPONSE_CODE,
+					 &x->hop->status);
 		(void)curl->easy_getinfo(x->handle->easy,
 					CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
 					&length);
@@ -389,13 +390,15 @@ int http_hop(struct http *h, struct http_hop *hop, struct err *err)
 	r = set_request(h, &x);
 	if (r < 0)
 		err_errno(err, -r, "libcurl refused an option");
-	else if (x.handle->curl->multi_add_handle(x.handle->multi, x.handle->easy))
+	else if (x.handle->curl->multi_add_handle(x.handle->multi,
+						  x.handle->easy))
 		r = err_set(err, EIO, "libcurl took no request");
 	if (!r) {
 		r = drive(h, &x, &c, err);
 		if (!r)
 			r = finish(h, &x, c, err);
-		(void)x.handle->curl->multi_remove_handle(x.handle->multi, x.handle->easy);
+		(void)x.handle->curl->multi_remove_handle(x.handle->multi,
+							  x.handle->easy);
 	}
 	/* No pointer into this stack or to the token may stay behind. */
 	x.handle->curl->easy_reset(x.handle->easy);
