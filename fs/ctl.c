@@ -66,7 +66,7 @@ static const char *pick_state(const struct view *v, const struct pick *p)
 		files++;
 		there += store_has(v->world->store, &e.digest);
 	}
-	return there == files ? "cached" : there ? "partial" : "remote";
+	return there == files ? "verified" : there ? "partial" : "remote";
 }
 
 static int add_kernel(void *arg, const struct pick *p)
@@ -120,10 +120,13 @@ void ctl_status(struct view *v, struct text *out)
 		    http_answers(v->world->http) ? "answers" : "unreachable");
 	text_add(out, "  \"offline\": false,\n  \"cache\": {\"path\": ");
 	text_add_json(out, store_path(v->world->store));
-	(void)store_usage(v->world->store, &bytes, &blobs);
-	text_printf(out, ", \"bytes\": %llu, \"blobs\": %llu, "
-		    "\"limit\": null},\n", (unsigned long long)bytes,
-		    (unsigned long long)blobs);
+	if (store_usage(v->world->store, &bytes, &blobs) == 0)
+		text_printf(out, ", \"bytes\": %llu, \"blobs\": %llu",
+			    (unsigned long long)bytes,
+			    (unsigned long long)blobs);
+	else
+		text_add(out, ", \"bytes\": null, \"blobs\": null");
+	text_add(out, ", \"limit\": null},\n");
 	text_add(out, "  \"passthrough\": {\"on\": false, \"reason\": "
 		      "\"this version serves reads from kept pages\"},\n");
 	add_pair(out, "environment", v->world->spec);

@@ -62,28 +62,34 @@ static bool has_blob(struct view *v, const struct tree *t, uint32_t i)
 	return e.kind != TREE_FILE || store_has(v->world->store, &e.digest);
 }
 
-/* The state of everything below a folder of a build. */
+/* The first entry that is no longer below a folder of a build: its next
+ * sibling, or that of the nearest folder above it that has one. */
+static uint32_t end_of(const struct node *n)
+{
+	for (; n->entry != TREE_NONE; n = n->parent) {
+		uint32_t next = tree_next(n->tree, n->entry);
+
+		if (next != TREE_NONE)
+			return next;
+	}
+	return tree_count(n->tree);
+}
+
+/* The state of everything below a folder of a build; what was not looked at
+ * counts as not there. */
 static const char *folder_state(struct view *v, const struct node *n)
 {
-	uint32_t i, end, files = 0, there = 0;
+	uint32_t i = n->entry == TREE_NONE ? 0 : n->entry + 1;
+	uint32_t end = end_of(n), files = 0, there = 0;
 
-	if (n->entry == TREE_NONE) {
-		i = 0;
-		end = tree_count(n->tree);
-	} else {
-		i = n->entry + 1;
-		end = tree_next(n->tree, n->entry);
-		if (end == TREE_NONE)
-			end = tree_count(n->tree);
-	}
-	for (; i < end && files < STATE_FILES_MAX; i++) {
+	for (; i < end; i++) {
 		struct tree_entry e;
 
 		tree_get(n->tree, i, &e);
 		if (e.kind != TREE_FILE)
 			continue;
-		files++;
-		there += has_blob(v, n->tree, i);
+		if (files++ < STATE_FILES_MAX)
+			there += has_blob(v, n->tree, i);
 	}
 	if (there == files)
 		return "verified";

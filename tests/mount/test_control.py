@@ -37,7 +37,7 @@ class TestControl(MountCase):
                          "X = 1\n")
         s = wait_for(lambda: [
             s for s in [m.json("status")]
-            if s["kernels"][0]["state"] in ("cached", "verified")],
+            if s["kernels"][0]["state"] == "verified"],
             "the build")[0]
         for key in ("mountpoint", "pid", "version", "since", "sources",
                     "offline", "cache", "passthrough", "kernels", "requests",

@@ -171,7 +171,7 @@ static void status_tells_of_each_kernel(void **state)
 	read_whole(f, RELU "/build/" BEST "/__init__.py");
 	read_whole(f, RELU "/build/" BEST "/_k.so");
 	k = kernel(f, "acme/relu", &j);
-	assert_string_equal(json_get_string(k, "state"), "cached");
+	assert_string_equal(json_get_string(k, "state"), "verified");
 	assert_true(json_u64(json_get(json_get(j, "cache"), "blobs"), &blobs));
 	assert_int_equal(blobs, 3);
 	json_free(j);
