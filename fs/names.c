@@ -84,22 +84,20 @@ static size_t sort_and_unique(struct names_entry *e, size_t n)
 	return kept;
 }
 
+/* Can it be imported, and without taking another module's place? */
+static bool importable(const char *package)
+{
+	return ref_is_identifier(package) && !names_reserved(package);
+}
+
 static void add_entry(struct names_entry *e, size_t *n, const struct ref *ref,
 		      bool named)
 {
 	char package[REF_PART_MAX + 1];
 
 	repo_package(&ref->repo, package);
-	if (!ref_is_identifier(package) || names_reserved(package)) {
-		if (named)
-			log_warning("names", "'%s/%s' gets no import name: "
-				    "'%s' %s", ref->repo.owner,
-				    ref->repo.name, package,
-				    names_reserved(package) ?
-					    "would shadow another module" :
-					    "is no identifier");
+	if (!importable(package))
 		return;
-	}
 	(void)text_copy(e[*n].package, sizeof(e[*n].package), package);
 	e[*n].ref = *ref;
 	e[*n].named = named;
@@ -289,6 +287,20 @@ void names_stop(struct names *n)
 
 /* ---- life ---- */
 
+/* Said once, of what somebody asked for by name. */
+static void warn_unless_importable(const struct ref *ref)
+{
+	char package[REF_PART_MAX + 1];
+
+	repo_package(&ref->repo, package);
+	if (!importable(package))
+		log_warning("names", "'%s/%s' gets no import name: '%s' %s",
+			    ref->repo.owner, ref->repo.name, package,
+			    names_reserved(package) ?
+				    "would shadow another module" :
+				    "is no identifier");
+}
+
 static int parse_want(struct names *n, const char *text, struct err *err)
 {
 	struct want *w = &n->wants[n->count];
@@ -302,6 +314,7 @@ static int parse_want(struct names *n, const char *text, struct err *err)
 		if (r < 0)
 			return err_wrap(err, r, "import=%s", text);
 		n->named[n->named_count++] = w->ref;
+		warn_unless_importable(&w->ref);
 	} else if (!ref_owner_valid(text)) {
 		return err_set(err, EINVAL, "import=%s: neither an owner nor "
 			       "owner/repo[@rev]", text);
