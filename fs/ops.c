@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ops.h"
+#include "ops_in.h"
 
 #include "ctl.h"
-#include "park.h"
 #include "reports.h"
 #include "view.h"
 
@@ -15,10 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* "For ever", as seconds that every kernel can turn into its own time. */
-#define FOREVER_S 1e8
-/* For names that may come, go or move. */
-#define SHORT_S 1.0
 /* Waiting reads hold nothing here, so many may be in flight. */
 #define BACKGROUND 64
 /* Linux 6.14. Before it (6.13 and older without the correction of February
@@ -26,14 +21,14 @@
  * was undecided then has 0: it would lead to the folder it stands in. */
 #define LINKS_WHOLE_MINOR 42
 
-static struct ops_context *context(fuse_req_t req)
+struct ops_context *ops_context_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
 
 /* ---- attributes ---- */
 
-static mode_t mode_of(enum view_type type)
+mode_t ops_mode(enum view_type type)
 {
 	switch (type) {
 	case VIEW_DIR:
@@ -51,7 +46,7 @@ static void fill_stat(const struct ops_context *o, const struct view_attr *a,
 {
 	memset(st, 0, sizeof(*st));
 	st->st_ino = a->ino;
-	st->st_mode = mode_of(a->type);
+	st->st_mode = ops_mode(a->type);
 	st->st_nlink = a->type == VIEW_DIR ? 2 : 1;
 	st->st_uid = o->uid;
 	st->st_gid = o->gid;
@@ -63,8 +58,8 @@ static void fill_stat(const struct ops_context *o, const struct view_attr *a,
 	st->st_ctim = st->st_mtim;
 }
 
-static void fill_entry(struct ops_context *o, const struct node *n,
-		       struct fuse_entry_param *e)
+void ops_fill_entry(struct ops_context *o, const struct node *n,
+		    struct fuse_entry_param *e)
 {
 	struct view_attr a;
 
@@ -72,27 +67,26 @@ static void fill_entry(struct ops_context *o, const struct node *n,
 	memset(e, 0, sizeof(*e));
 	e->ino = inode_number(n);
 	fill_stat(o, &a, &e->attr);
-	e->attr_timeout = a.forever ? FOREVER_S : SHORT_S;
+	e->attr_timeout = a.forever ? OPS_FOREVER_S : OPS_SHORT_S;
 	e->entry_timeout = e->attr_timeout;
 }
 
-/* The node of a request, held; NULL after ESTALE was replied. */
-static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
+struct node *ops_node(fuse_req_t req, fuse_ino_t ino)
 {
-	struct node *n = inode_get(view_inodes(context(req)->view), ino);
+	struct node *n = inode_get(view_inodes(ops_context_of(req)->view), ino);
 
 	if (!n)
 		(void)fuse_reply_err(req, ESTALE);
 	return n;
 }
 
-static void run(fuse_req_t req, fuse_ino_t ino, park_op *op, park_send *send,
-		struct park_call call)
+void ops_run(fuse_req_t req, fuse_ino_t ino, park_op *op, park_send *send,
+	     struct park_call call)
 {
 	call.req = req;
-	call.node = node_of(req, ino);
+	call.node = ops_node(req, ino);
 	if (call.node)
-		park_run(context(req)->park, op, send, &call);
+		park_run(ops_context_of(req)->park, op, send, &call);
 }
 
 /* ---- names ---- */
@@ -107,7 +101,7 @@ static int do_lookup(struct view *v, const struct park_call *c,
 		/* Told as a name that is not there, and for how long. */
 		memset(&out->entry, 0, sizeof(out->entry));
 		out->entry.entry_timeout =
-			view_absent_forever(v, c->node) ? FOREVER_S : SHORT_S;
+			view_absent_forever(v, c->node) ? OPS_FOREVER_S : OPS_SHORT_S;
 		return w ? r : 0;
 	}
 	return r;
@@ -119,7 +113,7 @@ static void send_lookup(struct view *v, const struct park_call *c,
 	struct inode_table *t = view_inodes(v);
 
 	if (reply->node) {
-		fill_entry(context(c->req), reply->node, &reply->entry);
+		ops_fill_entry(ops_context_of(c->req), reply->node, &reply->entry);
 		inode_looked_up(t, reply->node);
 	}
 	if (fuse_reply_entry(c->req, &reply->entry) < 0 && reply->node)
@@ -130,20 +124,20 @@ static void send_lookup(struct view *v, const struct park_call *c,
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	ctl_count(CTL_LOOKUP);
-	run(req, parent, do_lookup, send_lookup,
+	ops_run(req, parent, do_lookup, send_lookup,
 	    (struct park_call){ .name = name });
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-	inode_forget(view_inodes(context(req)->view), ino, count);
+	inode_forget(view_inodes(ops_context_of(req)->view), ino, count);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count,
 			    struct fuse_forget_data *forgets)
 {
-	struct inode_table *t = view_inodes(context(req)->view);
+	struct inode_table *t = view_inodes(ops_context_of(req)->view);
 
 	for (size_t i = 0; i < count; i++)
 		inode_forget(t, forgets[i].ino, forgets[i].nlookup);
@@ -153,8 +147,8 @@ static void op_forget_multi(fuse_req_t req, size_t count,
 static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
-	struct ops_context *o = context(req);
-	struct node *n = node_of(req, ino);
+	struct ops_context *o = ops_context_of(req);
+	struct node *n = ops_node(req, ino);
 	struct view_attr a;
 	struct stat st;
 
@@ -164,7 +158,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		return;
 	view_attr(o->view, n, &a);
 	fill_stat(o, &a, &st);
-	(void)fuse_reply_attr(req, &st, a.forever ? FOREVER_S : SHORT_S);
+	(void)fuse_reply_attr(req, &st, a.forever ? OPS_FOREVER_S : OPS_SHORT_S);
 	inode_put(view_inodes(o->view), n);
 }
 
@@ -186,7 +180,7 @@ static void send_readlink(struct view *v, const struct park_call *c,
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	ctl_count(CTL_READLINK);
-	run(req, ino, do_readlink, send_readlink, (struct park_call){ 0 });
+	ops_run(req, ino, do_readlink, send_readlink, (struct park_call){ 0 });
 }
 
 /* ---- files ---- */
@@ -210,7 +204,7 @@ static void send_open(struct view *v, const struct park_call *c,
 		reply->fi.keep_cache = 1;
 	} else {
 		reply->fi.direct_io = 1;
-		reply->fi.fh = reports_number(context(c->req)->reports);
+		reply->fi.fh = reports_number(ops_context_of(c->req)->reports);
 	}
 	if (reply->fd >= 0)
 		inode_open(t, c->node, reply->fd);
@@ -225,19 +219,19 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		(void)fuse_reply_err(req, EROFS);
 		return;
 	}
-	run(req, ino, do_open, send_open, (struct park_call){ 0 });
+	ops_run(req, ino, do_open, send_open, (struct park_call){ 0 });
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
-	struct inode_table *t = view_inodes(context(req)->view);
+	struct inode_table *t = view_inodes(ops_context_of(req)->view);
 	struct node *n = inode_get(t, ino);
 
 	if (n && n->kind == NODE_FILE)
 		inode_close(t, n);
 	if (fi->fh)
-		reports_drop(context(req)->reports, fi->fh);
+		reports_drop(ops_context_of(req)->reports, fi->fh);
 	inode_put(t, n);
 	(void)fuse_reply_err(req, 0);
 }
@@ -246,7 +240,7 @@ static int read_report(struct view *v, const struct park_call *c,
 		       struct view_wait *w, struct park_reply *out,
 		       struct err *err)
 {
-	struct reports *reports = context(c->req)->reports;
+	struct reports *reports = ops_context_of(c->req)->reports;
 	int r;
 
 	if (c->off > 0 && reports_find(reports, c->fh, &out->text))
@@ -305,190 +299,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
 	ctl_count(CTL_READ);
-	run(req, ino, do_read, send_read,
+	ops_run(req, ino, do_read, send_read,
 	    (struct park_call){ .size = size, .off = off, .fh = fi->fh });
-}
-
-/* ---- folders ---- */
-
-/*
- * A listing is continued by offset: 1 and 2 stand behind the dots, what the
- * view says is shifted by them. Nothing of it is remembered between calls.
- */
-#define DOTS 2
-
-struct filling {
-	struct view *v;
-	const struct park_call *c;
-	struct park_reply *out;
-	char *buf; /* of c->size bytes, owned by out->text's owner */
-	size_t used;
-	bool plus;
-};
-
-static bool add_plain(struct filling *f, const char *name, mode_t mode,
-		      uint64_t ino, off_t next)
-{
-	struct stat st = { .st_ino = ino, .st_mode = mode };
-	size_t left = f->c->size - f->used;
-	size_t n = fuse_add_direntry(f->c->req, f->buf + f->used, left, name,
-				     &st, next);
-
-	if (n > left)
-		return false;
-	f->used += n;
-	return true;
-}
-
-static bool add_plus(struct filling *f, const char *name,
-		     struct fuse_entry_param *e, off_t next)
-{
-	size_t left = f->c->size - f->used;
-	size_t n = fuse_add_direntry_plus(f->c->req, f->buf + f->used, left,
-					  name, e, next);
-
-	if (n > left)
-		return false;
-	f->used += n;
-	return true;
-}
-
-/* An entry with its attributes, if they are known without asking. */
-static bool emit_plus(struct filling *f, const char *name, mode_t mode,
-		      uint64_t ino, off_t next)
-{
-	struct inode_table *t = view_inodes(f->v);
-	struct fuse_entry_param e;
-	struct node *n = NULL;
-	bool fits;
-
-	memset(&e, 0, sizeof(e));
-	e.attr.st_ino = ino;
-	e.attr.st_mode = mode;
-	if (f->c->node->kind != NODE_BUILDS &&
-	    view_lookup(f->v, f->c->node, name, NULL, &n, NULL) == 0)
-		fill_entry(context(f->c->req), n, &e);
-	fits = add_plus(f, name, &e, next);
-	/* The kernel counts it once the reply has come; only a dying
-	 * connection loses one, and the count with it. */
-	if (fits && n)
-		inode_looked_up(t, n);
-	inode_put(t, n);
-	return fits;
-}
-
-static bool emit(void *arg, const char *name, enum view_type type,
-		 uint64_t ino, uint64_t next)
-{
-	struct filling *f = arg;
-
-	if (f->plus)
-		return emit_plus(f, name, mode_of(type), ino,
-				 (off_t)(next + DOTS));
-	return add_plain(f, name, mode_of(type), ino, (off_t)(next + DOTS));
-}
-
-static bool emit_dots(struct filling *f)
-{
-	const struct node *up = f->c->node->parent;
-	const struct node *dots[DOTS] = { f->c->node, up ? up : f->c->node };
-
-	for (off_t i = f->c->off; i < DOTS; i++) {
-		uint64_t ino = inode_number(dots[i]);
-		struct fuse_entry_param e = {
-			.attr = { .st_ino = ino, .st_mode = S_IFDIR },
-		};
-		const char *name = i ? ".." : ".";
-
-		if (f->plus ? !add_plus(f, name, &e, i + 1) :
-			      !add_plain(f, name, S_IFDIR, ino, i + 1))
-			return false;
-	}
-	return true;
-}
-
-static int list(struct view *v, const struct park_call *c,
-		struct view_wait *w, struct park_reply *out, bool plus,
-		struct err *err)
-{
-	AUTO(auto_free) char *buf = malloc(c->size ? c->size : 1);
-	struct filling f = { v, c, out, buf, 0, plus };
-	uint64_t at = c->off > DOTS ? (uint64_t)c->off - DOTS : 0;
-	int r = 0;
-
-	if (!buf)
-		return -ENOMEM;
-	if (emit_dots(&f))
-		r = view_list(v, c->node, at, w, emit, &f, err);
-	if (r < 0)
-		return r;
-	text_add_bytes(&out->text, buf, f.used);
-	return text_failed(&out->text);
-}
-
-static int do_readdir(struct view *v, const struct park_call *c,
-		      struct view_wait *w, struct park_reply *out,
-		      struct err *err)
-{
-	return list(v, c, w, out, false, err);
-}
-
-static int do_readdirplus(struct view *v, const struct park_call *c,
-			  struct view_wait *w, struct park_reply *out,
-			  struct err *err)
-{
-	return list(v, c, w, out, true, err);
-}
-
-static void send_text(struct view *v, const struct park_call *c,
-		      struct park_reply *reply)
-{
-	(void)v;
-	(void)fuse_reply_buf(c->req, text_str(&reply->text), reply->text.len);
-	text_done(&reply->text);
-}
-
-static void op_opendir(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
-{
-	struct ops_context *o = context(req);
-	struct node *n = node_of(req, ino);
-	struct view_attr a;
-
-	if (!n)
-		return;
-	view_attr(o->view, n, &a);
-	/* What a folder of a commit lists never changes. */
-	fi->cache_readdir = a.forever;
-	fi->keep_cache = a.forever;
-	(void)fuse_reply_open(req, fi);
-	inode_put(view_inodes(o->view), n);
-}
-
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		       struct fuse_file_info *fi)
-{
-	(void)fi;
-	ctl_count(CTL_READDIR);
-	run(req, ino, do_readdir, send_text,
-	    (struct park_call){ .size = size, .off = off });
-}
-
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
-			   off_t off, struct fuse_file_info *fi)
-{
-	(void)fi;
-	ctl_count(CTL_READDIR);
-	run(req, ino, do_readdirplus, send_text,
-	    (struct park_call){ .size = size, .off = off });
-}
-
-static void op_releasedir(fuse_req_t req, fuse_ino_t ino,
-			  struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)fi;
-	(void)fuse_reply_err(req, 0);
 }
 
 /* ---- the rest ---- */
@@ -518,7 +330,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t size)
 {
 	ctl_count(CTL_XATTR);
-	run(req, ino, do_getxattr, send_xattr,
+	ops_run(req, ino, do_getxattr, send_xattr,
 	    (struct park_call){ .name = name, .size = size });
 }
 
@@ -536,7 +348,7 @@ static int do_listxattr(struct view *v, const struct park_call *c,
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	ctl_count(CTL_XATTR);
-	run(req, ino, do_listxattr, send_xattr,
+	ops_run(req, ino, do_listxattr, send_xattr,
 	    (struct park_call){ .size = size });
 }
 
@@ -597,10 +409,10 @@ const struct fuse_lowlevel_ops *ops_table(void)
 		.open = op_open,
 		.read = op_read,
 		.release = op_release,
-		.opendir = op_opendir,
-		.readdir = op_readdir,
-		.readdirplus = op_readdirplus,
-		.releasedir = op_releasedir,
+		.opendir = ops_opendir,
+		.readdir = ops_readdir,
+		.readdirplus = ops_readdirplus,
+		.releasedir = ops_releasedir,
 		.getxattr = op_getxattr,
 		.listxattr = op_listxattr,
 		.statfs = op_statfs,
