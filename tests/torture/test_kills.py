@@ -90,6 +90,8 @@ class Kills(MountCase):
         self.cache = os.path.join(self.dir, "cache")
         self.point = os.path.join(self.dir, "point")
         os.mkdir(self.point)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.point],
+                        check=False, stderr=subprocess.DEVNULL)
         self.build = os.path.join(
             self.point, "acme", "relu@" + self.commit("acme/relu"), BUILD)
         partly = 0
