@@ -24,7 +24,7 @@
 #define TO_STRING(x) STRINGIFY(x)
 
 static uint64_t ops[CTL_OPS]; /* __atomic */
-static int64_t parked; /* __atomic */
+static int64_t parked;	      /* __atomic */
 
 static const char *const op_names[CTL_OPS] = {
 	[CTL_LOOKUP] = "lookup",     [CTL_GETATTR] = "getattr",
@@ -159,8 +159,9 @@ static void report_metrics(struct view *v, struct text *out)
 			    op_names[i],
 			    (unsigned long long)__atomic_load_n(
 				    &ops[i], __ATOMIC_RELAXED));
-	text_printf(out, "# TYPE kernelfs_waiting gauge\n"
-			 "kernelfs_waiting %lld\n",
+	text_printf(out,
+		    "# TYPE kernelfs_waiting gauge\n"
+		    "kernelfs_waiting %lld\n",
 		    (long long)__atomic_load_n(&parked, __ATOMIC_RELAXED));
 	text_printf(out, "# TYPE kernelfs_inodes gauge\nkernelfs_inodes %zu\n",
 		    inode_count(v->inodes));
@@ -189,9 +190,9 @@ static const struct {
 	const char *name;
 	void (*report)(struct view *v, struct text *out);
 } reports[] = {
-	{ "status", ctl_status },	{ "env", report_env },
-	{ "metrics", report_metrics },	{ "log", report_log },
-	{ "config", report_config },	{ "version", report_version },
+	{ "status", ctl_status },      { "env", report_env },
+	{ "metrics", report_metrics }, { "log", report_log },
+	{ "config", report_config },   { "version", report_version },
 };
 
 #define REPORTS (sizeof(reports) / sizeof(*reports))

@@ -34,11 +34,14 @@ static int wait_for_child(int fd, pid_t pid, struct err *err)
 		return err_set(err, -m.result, "%s", m.text);
 	}
 	if (WIFSIGNALED(status))
-		return err_set(err, EIO, "the background process died of "
-			       "signal %d (%s)", WTERMSIG(status),
-			       strsignal(WTERMSIG(status)));
-	return err_set(err, EIO, "the background process ended with status "
-		       "%d before it served", WEXITSTATUS(status));
+		return err_set(err, EIO,
+			       "the background process died of "
+			       "signal %d (%s)",
+			       WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return err_set(err, EIO,
+		       "the background process ended with status "
+		       "%d before it served",
+		       WEXITSTATUS(status));
 }
 
 /* Ctrl-C while the parent waits shall end both: pass it on. */

@@ -40,8 +40,7 @@ static int node_equal(const struct map_link *l, const void *key)
 	       !strcmp(n->name, k->make->name);
 }
 
-static struct node *node_new(struct node *parent,
-			     const struct node_make *make)
+static struct node *node_new(struct node *parent, const struct node_make *make)
 {
 	size_t len = strlen(make->name) + 1;
 	struct node *n = calloc(1, sizeof(*n) + len);

@@ -26,48 +26,48 @@ struct spec;
 
 enum node_kind {
 	NODE_ROOT,
-	NODE_IMPORT, /* /<package>/ */
-	NODE_STUB, /* the door's __init__.py */
-	NODE_OWNER, /* /<owner>/ */
-	NODE_REPO, /* link: <repo> or <repo>@<rev>, maybe undecided */
-	NODE_COMMIT, /* <repo>@<40 hex>/ */
-	NODE_BUILDS, /* its build/ */
-	NODE_VARIANT, /* a build, or a folder in it: `tree`, `entry` */
-	NODE_FOLDER, /* another folder of the commit */
-	NODE_FILE, /* a file of the commit: `tree`, `entry` */
-	NODE_PYTHON, /* <commit>/python/ */
-	NODE_PACKAGE, /* <commit>/python/<package>/ */
+	NODE_IMPORT,	 /* /<package>/ */
+	NODE_STUB,	 /* the door's __init__.py */
+	NODE_OWNER,	 /* /<owner>/ */
+	NODE_REPO,	 /* link: <repo> or <repo>@<rev>, maybe undecided */
+	NODE_COMMIT,	 /* <repo>@<40 hex>/ */
+	NODE_BUILDS,	 /* its build/ */
+	NODE_VARIANT,	 /* a build, or a folder in it: `tree`, `entry` */
+	NODE_FOLDER,	 /* another folder of the commit */
+	NODE_FILE,	 /* a file of the commit: `tree`, `entry` */
+	NODE_PYTHON,	 /* <commit>/python/ */
+	NODE_PACKAGE,	 /* <commit>/python/<package>/ */
 	NODE_COMMIT_CTL, /* <commit>/.kernelfs/ */
-	NODE_DECISION, /* its decision */
+	NODE_DECISION,	 /* its decision */
 	NODE_DECISION_JSON,
-	NODE_VARIANTS, /* its variants/ */
+	NODE_VARIANTS,	 /* its variants/ */
 	NODE_BUILD_LINK, /* link /<package>/build, maybe undecided */
-	NODE_ENVS, /* .env/ */
-	NODE_SPEC, /* .env/<spec>/ */
-	NODE_WHY, /* <package>.why */
-	NODE_PINNED, /* <package>.pinned */
-	NODE_LINK, /* a link whose target is in `text` */
-	NODE_CTL, /* /.kernelfs/ */
-	NODE_CTL_FILE, /* one of its reports: `entry` says which */
-	NODE_OWNERS, /* its owners/ */
-	NODE_DOOR_DIR, /* its door/ */
-	NODE_DOOR_CORE, /* the door's core.py */
+	NODE_ENVS,	 /* .env/ */
+	NODE_SPEC,	 /* .env/<spec>/ */
+	NODE_WHY,	 /* <package>.why */
+	NODE_PINNED,	 /* <package>.pinned */
+	NODE_LINK,	 /* a link whose target is in `text` */
+	NODE_CTL,	 /* /.kernelfs/ */
+	NODE_CTL_FILE,	 /* one of its reports: `entry` says which */
+	NODE_OWNERS,	 /* its owners/ */
+	NODE_DOOR_DIR,	 /* its door/ */
+	NODE_DOOR_CORE,	 /* the door's core.py */
 };
 
 struct node {
 	struct map_link link; /* the table's; hash is the number */
-	struct node *parent; /* held; NULL for the root */
-	struct tree *tree; /* held, or NULL */
-	struct spec *spec; /* held: below .env/<spec>; NULL: the mount's */
+	struct node *parent;  /* held; NULL for the root */
+	struct tree *tree;    /* held, or NULL */
+	struct spec *spec;    /* held: below .env/<spec>; NULL: the mount's */
 	char *text; /* owned: target of a NODE_LINK, commit of a NODE_REPO */
 	uint64_t lookups; /* table: what the kernel counts */
-	uint32_t holds; /* table: children and current users */
-	uint32_t entry; /* index in `tree`, or the report's number */
-	uint16_t kind; /* enum node_kind */
-	bool whole; /* __atomic: all of this build was asked for */
-	int fd; /* table: the blob's, while open; -1 */
-	uint32_t opens; /* table: how often the kernel has it open */
-	char name[]; /* NUL-terminated */
+	uint32_t holds;	  /* table: children and current users */
+	uint32_t entry;	  /* index in `tree`, or the report's number */
+	uint16_t kind;	  /* enum node_kind */
+	bool whole;	  /* __atomic: all of this build was asked for */
+	int fd;		  /* table: the blob's, while open; -1 */
+	uint32_t opens;	  /* table: how often the kernel has it open */
+	char name[];	  /* NUL-terminated */
 };
 
 #define INODE_ROOT 1
@@ -76,7 +76,7 @@ struct node {
 struct node_make {
 	enum node_kind kind;
 	const char *name;
-	const char *text; /* NULL allowed; part of the number */
+	const char *text;  /* NULL allowed; part of the number */
 	struct tree *tree; /* a reference is taken */
 	uint32_t entry;
 	struct spec *spec; /* a reference is taken */

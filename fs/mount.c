@@ -64,8 +64,10 @@ static int owner_id(const struct options *o, const char *name, uint32_t ours,
 	if (!text)
 		return 0;
 	if (text_to_u64(text, UINT32_MAX - 1, &id) < 0)
-		return err_set(err, EINVAL, "%s=%s: not a number of a user or "
-			       "group", name, text);
+		return err_set(err, EINVAL,
+			       "%s=%s: not a number of a user or "
+			       "group",
+			       name, text);
 	*out = (uint32_t)id;
 	return 0;
 }
@@ -104,13 +106,14 @@ static int new_session(struct mount *m, struct err *err)
 		fuse_opt_free_args(&args);
 		return err_errno(err, ENOMEM, "mount options");
 	}
-	m->session = fuse_session_new(&args, ops_table(),
-				      sizeof(struct fuse_lowlevel_ops),
-				      &m->ops);
+	m->session = fuse_session_new(
+		&args, ops_table(), sizeof(struct fuse_lowlevel_ops), &m->ops);
 	fuse_opt_free_args(&args);
 	if (!m->session)
-		return err_set(err, EINVAL, "the mount options '%s' were not "
-			       "accepted", text_str(&list));
+		return err_set(err, EINVAL,
+			       "the mount options '%s' were not "
+			       "accepted",
+			       text_str(&list));
 	return 0;
 }
 
@@ -119,13 +122,15 @@ static int new_session(struct mount *m, struct err *err)
 static int open_log(const struct options *o, struct err *err)
 {
 	enum log_level level = LOG_INFO;
-	const char *where = o->log ? o->log :
-		o->foreground	   ? "stderr" :
-				     "syslog";
+	const char *where = o->log	    ? o->log
+			    : o->foreground ? "stderr"
+					    : "syslog";
 
 	if (o->log_level && log_level_parse(o->log_level, &level) < 0)
-		return err_set(err, EINVAL, "log_level=%s: error, warning, "
-			       "info or debug", o->log_level);
+		return err_set(err, EINVAL,
+			       "log_level=%s: error, warning, "
+			       "info or debug",
+			       o->log_level);
 	return log_open(where, o->debug ? LOG_DEBUG : level, err);
 }
 
@@ -187,10 +192,13 @@ static int start(struct mount *m, struct err *err)
 		r = reports_new(&m->reports, err);
 	if (r < 0)
 		return r;
-	m->ops = (struct ops_context){ .view = m->view, .park = m->park,
+	m->ops = (struct ops_context){ .view = m->view,
+				       .park = m->park,
 				       .reports = m->reports,
-				       .uid = uid, .gid = gid,
-				       .ready = on_ready, .ready_arg = m };
+				       .uid = uid,
+				       .gid = gid,
+				       .ready = on_ready,
+				       .ready_arg = m };
 	return new_session(m, err);
 }
 
@@ -199,9 +207,11 @@ static int attach(struct mount *m, struct err *err)
 	if (fuse_set_signal_handlers(m->session) < 0)
 		return err_set(err, EIO, "signal handlers");
 	if (fuse_session_mount(m->session, m->path) < 0)
-		return err_set(err, EIO, "mount at '%s' was refused; is "
+		return err_set(err, EIO,
+			       "mount at '%s' was refused; is "
 			       "/dev/fuse there and fusermount3 installed? "
-			       "(kernelfs doctor looks)", m->path);
+			       "(kernelfs doctor looks)",
+			       m->path);
 	m->mounted = true;
 	return wire_mend(m->session, err);
 }
@@ -250,8 +260,7 @@ static int serve(struct mount *m, struct err *err)
 	fuse_loop_cfg_destroy(config);
 	if (r < 0)
 		return err_errno(err, -r, "serve '%s'", m->path);
-	log_info("mount", "'%s' ended%s", m->path,
-		 r > 0 ? " by a signal" : "");
+	log_info("mount", "'%s' ended%s", m->path, r > 0 ? " by a signal" : "");
 	return 0;
 }
 

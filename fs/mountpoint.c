@@ -34,10 +34,12 @@ static int check_empty(const char *path, struct err *err)
 		return err_errno(err, errno, "mount point '%s'", path);
 	while ((e = readdir(d)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			return err_set(err, ENOTEMPTY, "mount point '%s' is "
+			return err_set(err, ENOTEMPTY,
+				       "mount point '%s' is "
 				       "not empty ('%s' is in it); mounting "
 				       "would hide that, so name an empty "
-				       "folder", path, e->d_name);
+				       "folder",
+				       path, e->d_name);
 	return 0;
 }
 
@@ -49,11 +51,15 @@ int mountpoint_check(const char *name, char **path, struct err *err)
 	int r;
 
 	if (!real && errno == ENOTCONN)
-		return err_set(err, ENOTCONN, "'%s' is a mount whose daemon is "
-			       "gone; run: kernelfs umount '%s'", name, name);
+		return err_set(err, ENOTCONN,
+			       "'%s' is a mount whose daemon is "
+			       "gone; run: kernelfs umount '%s'",
+			       name, name);
 	if (!real && errno == ENOENT)
-		return err_set(err, ENOENT, "mount point '%s' does not exist; "
-			       "run: mkdir -p '%s'", name, name);
+		return err_set(err, ENOENT,
+			       "mount point '%s' does not exist; "
+			       "run: mkdir -p '%s'",
+			       name, name);
 	if (!real)
 		return err_errno(err, errno, "mount point '%s'", name);
 	wanted = real;
@@ -61,9 +67,11 @@ int mountpoint_check(const char *name, char **path, struct err *err)
 	if (r < 0)
 		return r;
 	if (!wanted)
-		return err_set(err, EBUSY, "'%s' is a kernelfs mount already; "
+		return err_set(err, EBUSY,
+			       "'%s' is a kernelfs mount already; "
 			       "kernelfs status '%s' shows it, kernelfs umount "
-			       "'%s' ends it", real, real, real);
+			       "'%s' ends it",
+			       real, real, real);
 	if (stat(real, &st) < 0)
 		return err_errno(err, errno, "mount point '%s'", real);
 	if (!S_ISDIR(st.st_mode))

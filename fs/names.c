@@ -26,11 +26,11 @@ struct want {
 	struct ref ref; /* of a named repository */
 	/* an owner's list: */
 	struct source_names list; /* lock */
-	bool have; /* lock: from disk or source */
-	bool fresh; /* lock: from the source, in this mount */
-	bool asking; /* lock */
-	int64_t retry_ms; /* lock: when to ask again */
-	int64_t wait_ms; /* lock: how long the next pause is */
+	bool have;		  /* lock: from disk or source */
+	bool fresh;		  /* lock: from the source, in this mount */
+	bool asking;		  /* lock */
+	int64_t retry_ms;	  /* lock: when to ask again */
+	int64_t wait_ms;	  /* lock: how long the next pause is */
 	struct pool_job job;
 	struct names *names;
 };
@@ -39,19 +39,19 @@ struct names {
 	struct lock lock;
 	pthread_cond_t arrived;
 	struct catalog *catalog; /* borrowed */
-	struct pool *net; /* borrowed */
-	struct want *wants; /* owned */
+	struct pool *net;	 /* borrowed */
+	struct want *wants;	 /* owned */
 	size_t count;
 	struct ref *named; /* owned */
 	size_t named_count;
 	const char **owners; /* owned; of the wants, each once */
 	size_t owner_count;
-	struct names_entry *entries; /* lock, owned, by package */
-	size_t entry_count; /* lock */
+	struct names_entry *entries;   /* lock, owned, by package */
+	size_t entry_count;	       /* lock */
 	char (*met)[REF_PART_MAX + 1]; /* lock, owned: other owners */
-	size_t met_count; /* lock */
-	int64_t changed_s; /* lock */
-	bool stopping; /* lock */
+	size_t met_count;	       /* lock */
+	int64_t changed_s;	       /* lock */
+	bool stopping;		       /* lock */
 };
 
 /* ---- the table ---- */
@@ -169,8 +169,7 @@ static void rebuild_locked(struct names *n) LOCK_REQUIRES(&n->lock)
 /* ---- the owners' lists ---- */
 
 static void take_list_locked(struct names *n, struct want *w,
-			     struct source_names *list)
-	LOCK_REQUIRES(&n->lock)
+			     struct source_names *list) LOCK_REQUIRES(&n->lock)
 {
 	source_names_done(&w->list);
 	w->list = *list;
@@ -191,16 +190,16 @@ static void ask_source(struct pool_job *job)
 	if (r < 0 && r != -ENOSYS && r != -ECANCELED)
 		log_warning("names", "list of '%s': %s; %s", w->owner,
 			    err_text(&err),
-			    w->have ? "going on with the last one" :
-				      "trying again");
+			    w->have ? "going on with the last one"
+				    : "trying again");
 	lock_take(&n->lock);
 	if (r == 0)
 		take_list_locked(n, w, &list);
 	w->fresh = r == 0 || r == -ENOSYS || r == -ENOENT;
 	w->have = w->have || w->fresh;
 	w->retry_ms = io_now_ms() + w->wait_ms;
-	w->wait_ms = w->wait_ms * 2 < RETRY_MAX_MS ? w->wait_ms * 2 :
-						     RETRY_MAX_MS;
+	w->wait_ms =
+		w->wait_ms * 2 < RETRY_MAX_MS ? w->wait_ms * 2 : RETRY_MAX_MS;
 	w->asking = false;
 	(void)pthread_cond_broadcast(&n->arrived);
 	lock_drop(&n->lock);
@@ -218,8 +217,8 @@ static void load_from_disk(struct names *n, struct want *w)
 {
 	struct source_names list = { 0 };
 
-	if (catalog_kernels(n->catalog, w->owner, CATALOG_DISK, &list,
-			    NULL, NULL) < 0)
+	if (catalog_kernels(n->catalog, w->owner, CATALOG_DISK, &list, NULL,
+			    NULL) < 0)
 		return;
 	lock_take(&n->lock);
 	take_list_locked(n, w, &list);
@@ -296,9 +295,9 @@ static void warn_unless_importable(const struct ref *ref)
 	if (!importable(package))
 		log_warning("names", "'%s/%s' gets no import name: '%s' %s",
 			    ref->repo.owner, ref->repo.name, package,
-			    names_reserved(package) ?
-				    "would shadow another module" :
-				    "is no identifier");
+			    names_reserved(package)
+				    ? "would shadow another module"
+				    : "is no identifier");
 }
 
 static int parse_want(struct names *n, const char *text, struct err *err)
@@ -316,8 +315,10 @@ static int parse_want(struct names *n, const char *text, struct err *err)
 		n->named[n->named_count++] = w->ref;
 		warn_unless_importable(&w->ref);
 	} else if (!ref_owner_valid(text)) {
-		return err_set(err, EINVAL, "import=%s: neither an owner nor "
-			       "owner/repo[@rev]", text);
+		return err_set(err, EINVAL,
+			       "import=%s: neither an owner nor "
+			       "owner/repo[@rev]",
+			       text);
 	} else {
 		(void)text_copy(w->owner, sizeof(w->owner), text);
 	}

@@ -12,6 +12,7 @@
  * names that test runners look for, and what kernels themselves build on.
  * In byte order, for the search.
  */
+/* clang-format off */
 static const char *const reserved[] = {
 	"Cython", "abc", "accelerate", "aifc", "annotationlib", "antigravity",
 	"argparse", "array", "ast", "asynchat", "asyncio", "asyncore",
@@ -62,6 +63,7 @@ static const char *const reserved[] = {
 	"xml", "xmlrpc", "yaml", "zipapp", "zipfile", "zipimport", "zlib",
 	"zoneinfo",
 };
+/* clang-format on */
 
 static int compare(const void *key, const void *item)
 {

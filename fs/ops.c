@@ -100,8 +100,9 @@ static int do_lookup(struct view *v, const struct park_call *c,
 	if (r == -ENOENT || r == -ERR_NO_BUILD) {
 		/* Told as a name that is not there, and for how long. */
 		memset(&out->entry, 0, sizeof(out->entry));
-		out->entry.entry_timeout =
-			view_absent_forever(v, c->node) ? OPS_FOREVER_S : OPS_SHORT_S;
+		out->entry.entry_timeout = view_absent_forever(v, c->node)
+						   ? OPS_FOREVER_S
+						   : OPS_SHORT_S;
 		return w ? r : 0;
 	}
 	return r;
@@ -113,7 +114,8 @@ static void send_lookup(struct view *v, const struct park_call *c,
 	struct inode_table *t = view_inodes(v);
 
 	if (reply->node) {
-		ops_fill_entry(ops_context_of(c->req), reply->node, &reply->entry);
+		ops_fill_entry(ops_context_of(c->req), reply->node,
+			       &reply->entry);
 		inode_looked_up(t, reply->node);
 	}
 	if (fuse_reply_entry(c->req, &reply->entry) < 0 && reply->node)
@@ -125,7 +127,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	ctl_count(CTL_LOOKUP);
 	ops_run(req, parent, do_lookup, send_lookup,
-	    (struct park_call){ .name = name });
+		(struct park_call){ .name = name });
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -158,7 +160,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		return;
 	view_attr(o->view, n, &a);
 	fill_stat(o, &a, &st);
-	(void)fuse_reply_attr(req, &st, a.forever ? OPS_FOREVER_S : OPS_SHORT_S);
+	(void)fuse_reply_attr(req, &st,
+			      a.forever ? OPS_FOREVER_S : OPS_SHORT_S);
 	inode_put(view_inodes(o->view), n);
 }
 
@@ -186,8 +189,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 /* ---- files ---- */
 
 static int do_open(struct view *v, const struct park_call *c,
-		   struct view_wait *w, struct park_reply *out,
-		   struct err *err)
+		   struct view_wait *w, struct park_reply *out, struct err *err)
 {
 	return view_open(v, c->node, w, &out->fd, err);
 }
@@ -252,8 +254,7 @@ static int read_report(struct view *v, const struct park_call *c,
 }
 
 static int do_read(struct view *v, const struct park_call *c,
-		   struct view_wait *w, struct park_reply *out,
-		   struct err *err)
+		   struct view_wait *w, struct park_reply *out, struct err *err)
 {
 	int fd = -1, r;
 
@@ -300,7 +301,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	ctl_count(CTL_READ);
 	ops_run(req, ino, do_read, send_read,
-	    (struct park_call){ .size = size, .off = off, .fh = fi->fh });
+		(struct park_call){ .size = size, .off = off, .fh = fi->fh });
 }
 
 /* ---- the rest ---- */
@@ -331,7 +332,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
 	ctl_count(CTL_XATTR);
 	ops_run(req, ino, do_getxattr, send_xattr,
-	    (struct park_call){ .name = name, .size = size });
+		(struct park_call){ .name = name, .size = size });
 }
 
 static int do_listxattr(struct view *v, const struct park_call *c,
@@ -349,12 +350,13 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	ctl_count(CTL_XATTR);
 	ops_run(req, ino, do_listxattr, send_xattr,
-	    (struct park_call){ .size = size });
+		(struct park_call){ .size = size });
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096,
+	struct statvfs st = { .f_bsize = 4096,
+			      .f_frsize = 4096,
 			      .f_namemax = 255 };
 
 	(void)ino;
@@ -380,9 +382,10 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-	static const unsigned wanted = FUSE_CAP_READDIRPLUS |
-		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
-		FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
+	static const unsigned wanted =
+		FUSE_CAP_READDIRPLUS | FUSE_CAP_PARALLEL_DIROPS |
+		FUSE_CAP_ASYNC_READ | FUSE_CAP_SPLICE_WRITE |
+		FUSE_CAP_SPLICE_MOVE;
 	struct ops_context *o = userdata;
 
 	conn->want |= conn->capable & wanted;

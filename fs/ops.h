@@ -24,8 +24,8 @@ struct ops_context {
 	void (*ready)(void *arg);
 	void *ready_arg;
 	bool parallel_dirops; /* the kernel can do it; wire.h */
-	bool agreed; /* __atomic: INIT was answered; wire.h */
-	unsigned spliced; /* __atomic: replies so far; wire.h */
+	bool agreed;	      /* __atomic: INIT was answered; wire.h */
+	unsigned spliced;     /* __atomic: replies so far; wire.h */
 };
 
 /* userdata of the session is a struct ops_context. */

@@ -82,8 +82,8 @@ static bool emit_plus(struct filling *f, const char *name, mode_t mode,
 	return fits;
 }
 
-static bool emit(void *arg, const char *name, enum view_type type,
-		 uint64_t ino, uint64_t next)
+static bool emit(void *arg, const char *name, enum view_type type, uint64_t ino,
+		 uint64_t next)
 {
 	struct filling *f = arg;
 
@@ -105,16 +105,15 @@ static bool emit_dots(struct filling *f)
 		};
 		const char *name = i ? ".." : ".";
 
-		if (f->plus ? !add_plus(f, name, &e, i + 1) :
-			      !add_plain(f, name, S_IFDIR, ino, i + 1))
+		if (f->plus ? !add_plus(f, name, &e, i + 1)
+			    : !add_plain(f, name, S_IFDIR, ino, i + 1))
 			return false;
 	}
 	return true;
 }
 
-static int list(struct view *v, const struct park_call *c,
-		struct view_wait *w, struct park_reply *out, bool plus,
-		struct err *err)
+static int list(struct view *v, const struct park_call *c, struct view_wait *w,
+		struct park_reply *out, bool plus, struct err *err)
 {
 	AUTO(auto_free) char *buf = malloc(c->size ? c->size : 1);
 	struct filling f = { v, c, out, buf, 0, plus };
@@ -153,8 +152,7 @@ static void send_text(struct view *v, const struct park_call *c,
 	text_done(&reply->text);
 }
 
-void ops_opendir(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
+void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *o = ops_context_of(req);
 	struct node *n = ops_node(req, ino);
@@ -171,25 +169,24 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino,
 }
 
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		       struct fuse_file_info *fi)
+		 struct fuse_file_info *fi)
 {
 	(void)fi;
 	ctl_count(CTL_READDIR);
 	ops_run(req, ino, do_readdir, send_text,
-	    (struct park_call){ .size = size, .off = off });
+		(struct park_call){ .size = size, .off = off });
 }
 
-void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
-			   off_t off, struct fuse_file_info *fi)
+void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		     struct fuse_file_info *fi)
 {
 	(void)fi;
 	ctl_count(CTL_READDIR);
 	ops_run(req, ino, do_readdirplus, send_text,
-	    (struct park_call){ .size = size, .off = off });
+		(struct park_call){ .size = size, .off = off });
 }
 
-void ops_releasedir(fuse_req_t req, fuse_ino_t ino,
-			  struct fuse_file_info *fi)
+void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;

@@ -26,8 +26,9 @@
 
 static const struct option table[] = {
 #define OPTION(name, member, kind, fallback, low, high, unit, sentence) \
-	{ #name, OPTION_##kind, offsetof(struct options, member), fallback, \
-	  low, high, unit, sentence },
+	{ #name,    OPTION_##kind, offsetof(struct options, member), \
+	  fallback, low,	   high, \
+	  unit,	    sentence },
 #include "options.def"
 #undef OPTION
 };
@@ -162,8 +163,8 @@ static int store_text(struct options *o, const struct option *row,
 	return 0;
 }
 
-static int take(struct options *o, const struct option *row,
-		const char *value, uint64_t number, struct err *err)
+static int take(struct options *o, const struct option *row, const char *value,
+		uint64_t number, struct err *err)
 {
 	struct options_list *list;
 
@@ -187,7 +188,7 @@ static int take(struct options *o, const struct option *row,
 }
 
 int options_put(struct options *o, const struct option *row, const char *value,
-	       unsigned above, const char *where, struct err *err)
+		unsigned above, const char *where, struct err *err)
 {
 	uint64_t number = 0;
 	int r = options_check(row, value, &number, err);
@@ -201,8 +202,8 @@ int options_put(struct options *o, const struct option *row, const char *value,
 }
 
 int options_put_list(struct options *o, const struct option *row,
-		    const char *value, unsigned above, const char *where,
-		    struct err *err)
+		     const char *value, unsigned above, const char *where,
+		     struct err *err)
 {
 	char part[OPTION_VALUE_MAX + 1];
 	int failed = 0;
@@ -210,14 +211,17 @@ int options_put_list(struct options *o, const struct option *row,
 	if (!*value)
 		return options_put(o, row, value, above, where, err);
 	while (options_next_part(&value, part, &failed)) {
-		int r = *part ? options_put(o, row, part, above, where, err) :
-				0;
+		int r = *part ? options_put(o, row, part, above, where, err)
+			      : 0;
 
 		if (r < 0)
 			return r;
 	}
-	return failed ? err_set(err, EINVAL, "%s: a part is longer than %u "
-				"bytes", where, OPTION_VALUE_MAX) : 0;
+	return failed ? err_set(err, EINVAL,
+				"%s: a part is longer than %u "
+				"bytes",
+				where, OPTION_VALUE_MAX)
+		      : 0;
 }
 
 int options_set(struct options *o, const char *name, const char *value,
@@ -258,10 +262,11 @@ static int from_environment(struct options *o, struct err *err)
 		value = variable(name);
 		if (!value)
 			continue;
-		r = options_is_list(&table[i]) ?
-			    options_put_list(o, &table[i], value, above, name,
-					    err) :
-			    options_put(o, &table[i], value, above, name, err);
+		r = options_is_list(&table[i])
+			    ? options_put_list(o, &table[i], value, above, name,
+					       err)
+			    : options_put(o, &table[i], value, above, name,
+					  err);
 		if (r < 0)
 			return r;
 	}
@@ -350,8 +355,9 @@ static int from_files(struct options *o, struct err *err)
 	else if (home)
 		text_printf(&user, "%s/.config/kernelfs.conf", home);
 	/* What the user's file gives, the system's cannot change. */
-	r = user.len && !text_failed(&user) ?
-		    from_file(o, text_str(&user), false, err) : 0;
+	r = user.len && !text_failed(&user)
+		    ? from_file(o, text_str(&user), false, err)
+		    : 0;
 	return r < 0 ? r : from_file(o, SYSTEM_CONFIG, false, err);
 }
 
@@ -370,11 +376,13 @@ static int default_cache(struct options *o, struct err *err)
 	} else if (geteuid() == 0) {
 		text_add(&t, "/var/cache/kernelfs");
 	} else {
-		if (!home && getpwuid_r(geteuid(), &pw, buf, sizeof(buf),
-					&found) == 0 && found)
+		if (!home &&
+		    getpwuid_r(geteuid(), &pw, buf, sizeof(buf), &found) == 0 &&
+		    found)
 			home = found->pw_dir;
 		if (!home || *home != '/')
-			return err_set(err, ENOENT, "no home folder to keep "
+			return err_set(err, ENOENT,
+				       "no home folder to keep "
 				       "the cache in; name one: "
 				       "--cache=FOLDER");
 		text_printf(&t, "%s/.cache/kernelfs", home);
@@ -404,7 +412,7 @@ static int default_rows(struct options *o, struct err *err)
 		if (!table[i].fallback || (given & options_bit(&table[i])))
 			continue;
 		r = options_put(o, &table[i], table[i].fallback, 0,
-			       table[i].name, err);
+				table[i].name, err);
 		if (r < 0)
 			return r;
 	}

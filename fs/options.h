@@ -24,11 +24,11 @@ struct options_list {
 
 struct options {
 	char *source; /* URL; never NULL after options_settle() */
-	char *cache; /* folder; likewise */
+	char *cache;  /* folder; likewise */
 	struct options_list trust;
 	struct options_list import;
-	char *python; /* NULL: found */
-	char *env; /* spec or JSON file; NULL: found */
+	char *python;  /* NULL: found */
+	char *env;     /* spec or JSON file; NULL: found */
 	char *backend; /* NULL: detected */
 	char *token_file;
 	uint64_t connect_timeout_ms;
@@ -39,15 +39,15 @@ struct options {
 	char *log;
 	char *log_level;
 	/* FUSE and process */
-	bool foreground; /* -f */
-	bool debug; /* -d */
+	bool foreground;	  /* -f */
+	bool debug;		  /* -d */
 	struct options_list fuse; /* allow_other, uid=…, context=…, … */
 	/* what is left of the command line */
 	struct options_list words;
 	bool help;
 	bool version;
 	bool json;
-	bool lazy; /* -z, of umount */
+	bool lazy;	/* -z, of umount */
 	unsigned given; /* options.c's: a bit per row that was said */
 };
 

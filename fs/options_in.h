@@ -17,7 +17,7 @@ enum option_kind {
 	OPTION_ENV, /* a path when it looks like one */
 	OPTION_LOG, /* likewise */
 	OPTION_LEVEL,
-	OPTION_TRUST, /* a list */
+	OPTION_TRUST,  /* a list */
 	OPTION_IMPORT, /* a list */
 	OPTION_DURATION,
 	OPTION_COUNT,
@@ -30,7 +30,7 @@ enum option_kind {
 struct option {
 	const char *name;
 	enum option_kind kind;
-	size_t at; /* of the member in struct options */
+	size_t at;	      /* of the member in struct options */
 	const char *fallback; /* NULL: none, or worked out */
 	uint64_t low;
 	uint64_t high;
@@ -50,8 +50,8 @@ struct options_list *options_list_of(struct options *o,
 uint64_t *options_number_of(struct options *o, const struct option *row);
 
 /* -EINVAL with a sentence; *number for durations (ms) and counts. */
-int options_check(const struct option *row, const char *value,
-		 uint64_t *number, struct err *err);
+int options_check(const struct option *row, const char *value, uint64_t *number,
+		  struct err *err);
 /* Is this value of it a path? */
 bool options_is_path(const struct option *row, const char *value);
 
@@ -61,11 +61,11 @@ bool options_is_path(const struct option *row, const char *value);
  * An empty list value forgets what this layer gathered before it.
  */
 int options_put(struct options *o, const struct option *row, const char *value,
-	       unsigned above, const char *where, struct err *err);
+		unsigned above, const char *where, struct err *err);
 /* The same for each part of a list written with commas; "\," is a comma. */
 int options_put_list(struct options *o, const struct option *row,
-		    const char *value, unsigned above, const char *where,
-		    struct err *err);
+		     const char *value, unsigned above, const char *where,
+		     struct err *err);
 /* Relative to the current folder, "~/" to HOME: absolute from now on. */
 int options_absolute(char **path, struct err *err);
 

@@ -34,10 +34,9 @@ static const struct flag flags[] = {
 
 /* What FUSE itself understands; "=" at the end: with a value. */
 static const char *const fuse_words[] = {
-	"allow_other", "allow_root", "auto_unmount", "noexec",
-	"nosuid",      "nodev",	     "noatime",	     "ro",
-	"uid=",	       "gid=",	     "context=",     "fscontext=",
-	"defcontext=", "rootcontext=",
+	"allow_other", "allow_root", "auto_unmount", "noexec",	     "nosuid",
+	"nodev",       "noatime",    "ro",	     "uid=",	     "gid=",
+	"context=",    "fscontext=", "defcontext=",  "rootcontext=",
 };
 
 #define FUSE_WORDS (sizeof(fuse_words) / sizeof(*fuse_words))
@@ -45,18 +44,19 @@ static const char *const fuse_words[] = {
 /* What mount(8), systemd and fstab write there for others than us, or what
  * is so anyway: without effect here. */
 static const char *const foreign_words[] = {
-	"rw",	      "suid",	   "dev",      "exec",	     "atime",
-	"nodiratime", "diratime",  "relatime", "norelatime", "strictatime",
-	"lazytime",   "nolazytime", "sync",    "async",	     "dirsync",
-	"silent",     "loud",	   "auto",     "noauto",     "nofail",
-	"user",	      "nouser",	   "users",    "owner",	     "group",
-	"_netdev",    "defaults",  "nostrictatime",
+	"rw",	      "suid",	     "dev",	 "exec",
+	"atime",      "nodiratime",  "diratime", "relatime",
+	"norelatime", "strictatime", "lazytime", "nolazytime",
+	"sync",	      "async",	     "dirsync",	 "silent",
+	"loud",	      "auto",	     "noauto",	 "nofail",
+	"user",	      "nouser",	     "users",	 "owner",
+	"group",      "_netdev",     "defaults", "nostrictatime",
 };
 
 static bool is_foreign(const char *part)
 {
-	for (size_t i = 0;
-	     i < sizeof(foreign_words) / sizeof(*foreign_words); i++)
+	for (size_t i = 0; i < sizeof(foreign_words) / sizeof(*foreign_words);
+	     i++)
 		if (!strcmp(part, foreign_words[i]))
 			return true;
 	return text_starts(part, "x-") || text_starts(part, "X-") ||
@@ -70,8 +70,8 @@ static const char *fuse_find(const char *part)
 		size_t n = strlen(fuse_words[i]);
 		bool value = fuse_words[i][n - 1] == '=';
 
-		if (value ? !strncmp(part, fuse_words[i], n) :
-			    !strcmp(part, fuse_words[i]))
+		if (value ? !strncmp(part, fuse_words[i], n)
+			  : !strcmp(part, fuse_words[i]))
 			return fuse_words[i];
 	}
 	return NULL;
@@ -89,8 +89,10 @@ static int add_fuse(struct options *o, const char *part, const char *word,
 
 	if ((text_starts(word, "uid=") || text_starts(word, "gid=")) &&
 	    text_to_u64(value, UINT32_MAX - 1, &id) < 0)
-		return err_set(err, EINVAL, "-o %s: '%.64s' is not the number "
-			       "of a user or group", word, value);
+		return err_set(err, EINVAL,
+			       "-o %s: '%.64s' is not the number "
+			       "of a user or group",
+			       word, value);
 	if (text_ends(word, "=") && !*value)
 		return err_set(err, EINVAL, "-o %s: needs a value", word);
 	if (o->fuse.count == FUSE_MAX)
@@ -125,21 +127,27 @@ static int unknown_long(const char *name, struct err *err)
 		*p = *p == '-' ? '_' : *p;
 	(void)snprintf(with_value, sizeof(with_value), "%s=", plain);
 	if (fuse_find(plain) || fuse_find(with_value) || is_foreign(plain))
-		return err_set(err, EINVAL, "--%.64s is an option of the "
-			       "mount: write -o %.64s", name, plain);
+		return err_set(err, EINVAL,
+			       "--%.64s is an option of the "
+			       "mount: write -o %.64s",
+			       name, plain);
 	for (size_t i = 0; (row = options_row_at(i)); i++)
 		names[n++] = row->name;
 	for (size_t i = 0; i < FLAGS; i++)
 		names[n++] = flags[i].name;
 	near = options_nearest(name, names, n);
 	if (!near)
-		return err_set(err, EINVAL, "unknown option '--%.64s'; "
-			       "`kernelfs help` lists them", name);
+		return err_set(err, EINVAL,
+			       "unknown option '--%.64s'; "
+			       "`kernelfs help` lists them",
+			       name);
 	(void)text_copy(plain, sizeof(plain), near);
 	for (char *p = plain; *p; p++)
 		*p = *p == '_' ? '-' : *p;
-	return err_set(err, EINVAL, "unknown option '--%.64s'; did you mean "
-		       "'--%s'?", name, plain);
+	return err_set(err, EINVAL,
+		       "unknown option '--%.64s'; did you mean "
+		       "'--%s'?",
+		       name, plain);
 }
 
 static int unknown_part(const char *name, struct err *err)
@@ -155,10 +163,14 @@ static int unknown_part(const char *name, struct err *err)
 		names[n++] = fuse_words[i];
 	near = options_nearest(name, names, n);
 	if (!near)
-		return err_set(err, EINVAL, "unknown option '-o %.64s'; "
-			       "`kernelfs help` lists them", name);
-	return err_set(err, EINVAL, "unknown option '-o %.64s'; did you mean "
-		       "'%s'?", name, near);
+		return err_set(err, EINVAL,
+			       "unknown option '-o %.64s'; "
+			       "`kernelfs help` lists them",
+			       name);
+	return err_set(err, EINVAL,
+		       "unknown option '-o %.64s'; did you mean "
+		       "'%s'?",
+		       name, near);
 }
 
 /* ---- -o ---- */
@@ -197,8 +209,11 @@ static int read_parts(struct options *o, const char *list, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	return failed ? err_set(err, EINVAL, "-o: a part is longer than %u "
-				"bytes", OPTION_VALUE_MAX) : 0;
+	return failed ? err_set(err, EINVAL,
+				"-o: a part is longer than %u "
+				"bytes",
+				OPTION_VALUE_MAX)
+		      : 0;
 }
 
 /* ---- arguments ---- */
@@ -264,7 +279,8 @@ static int read_short(struct line *l, const char *arg)
 		const char *list = arg[1] ? arg + 1 : next(l);
 
 		if (!list)
-			return err_set(l->err, EINVAL, "-o: needs a list: "
+			return err_set(l->err, EINVAL,
+				       "-o: needs a list: "
 				       "-o name=value,other");
 		return read_parts(l->o, list, l->err);
 	}
@@ -274,7 +290,8 @@ static int read_short(struct line *l, const char *arg)
 		while (i < FLAGS && flags[i].letter != *arg)
 			i++;
 		if (i == FLAGS)
-			return err_set(l->err, EINVAL, "unknown option "
+			return err_set(l->err, EINVAL,
+				       "unknown option "
 				       "'-%c'; `kernelfs help` lists them",
 				       *arg);
 		(void)raise_flag(l->o, &flags[i]);
@@ -289,8 +306,10 @@ static int add_word(struct line *l, const char *word)
 	if (l->o->words.count == WORDS_MAX)
 		return err_set(l->err, EINVAL, "more than %u words", WORDS_MAX);
 	if (n > OPTION_VALUE_MAX)
-		return err_set(l->err, EINVAL, "'%.60s...': longer than %u "
-			       "bytes", word, OPTION_VALUE_MAX);
+		return err_set(l->err, EINVAL,
+			       "'%.60s...': longer than %u "
+			       "bytes",
+			       word, OPTION_VALUE_MAX);
 	if (options_list_add(&l->o->words, word, n) < 0)
 		return err_errno(l->err, ENOMEM, "options");
 	return 0;
@@ -312,8 +331,8 @@ int options_read(struct options *o, int argc, char *const *argv,
 			only_words = true;
 			continue;
 		} else {
-			r = arg[1] == '-' ? read_long(&l, arg + 2) :
-					    read_short(&l, arg + 1);
+			r = arg[1] == '-' ? read_long(&l, arg + 2)
+					  : read_short(&l, arg + 1);
 		}
 		if (r < 0)
 			return r;

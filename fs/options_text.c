@@ -119,8 +119,8 @@ void options_report(const struct options *o, struct text *out)
 		} else {
 			memcpy(&value, at, sizeof(value));
 			/* As a config file it could not name itself. */
-			if (value && row->at ==
-					     offsetof(struct options, config))
+			if (value &&
+			    row->at == offsetof(struct options, config))
 				text_printf(out, "# config: %s\n", value);
 			else if (value)
 				report_text(out, row->name, value);

@@ -25,7 +25,8 @@ static int check_url(const char *s, struct err *err)
 
 	/* Never shown: there may be a password in it. */
 	if (strpbrk(s, "@?#"))
-		return err_set(err, EINVAL, "a source is a URL without user, "
+		return err_set(err, EINVAL,
+			       "a source is a URL without user, "
 			       "query or fragment; a secret belongs into "
 			       "token_file");
 	for (const char *p = s; *p; p++)
@@ -33,8 +34,10 @@ static int check_url(const char *s, struct err *err)
 			return err_set(err, EINVAL, "'%.200s' is no URL", s);
 	if ((!text_starts(s, "https://") && !text_starts(s, "http://")) ||
 	    !host || host[3] == '\0' || host[3] == '/')
-		return err_set(err, EINVAL, "'%.200s' is no URL that begins "
-			       "with https:// or http://", s);
+		return err_set(err, EINVAL,
+			       "'%.200s' is no URL that begins "
+			       "with https:// or http://",
+			       s);
 	return 0;
 }
 
@@ -46,8 +49,10 @@ static int check_trust(const char *s, struct err *err)
 		return 0;
 	if (strchr(s, '/'))
 		return ref_parse_repo(&repo, s, err);
-	return err_set(err, EINVAL, "'%.200s' is neither an owner nor "
-		       "owner/repo nor *", s);
+	return err_set(err, EINVAL,
+		       "'%.200s' is neither an owner nor "
+		       "owner/repo nor *",
+		       s);
 }
 
 static int check_import(const char *s, struct err *err)
@@ -58,8 +63,10 @@ static int check_import(const char *s, struct err *err)
 		return 0;
 	if (strchr(s, '/'))
 		return ref_parse(&ref, s, err);
-	return err_set(err, EINVAL, "'%.200s' is neither an owner nor "
-		       "owner/repo nor owner/repo@rev", s);
+	return err_set(err, EINVAL,
+		       "'%.200s' is neither an owner nor "
+		       "owner/repo nor owner/repo@rev",
+		       s);
 }
 
 static int check_level(const char *s, struct err *err)
@@ -68,16 +75,20 @@ static int check_level(const char *s, struct err *err)
 
 	if (log_level_parse(s, &level) == 0)
 		return 0;
-	return err_set(err, EINVAL, "'%.64s' is none of error, warning, info "
-		       "and debug", s);
+	return err_set(err, EINVAL,
+		       "'%.64s' is none of error, warning, info "
+		       "and debug",
+		       s);
 }
 
 static int check_count(const struct option *row, const char *s, uint64_t *out,
 		       struct err *err)
 {
 	if (text_to_u64(s, row->high, out) < 0 || *out < row->low)
-		return err_set(err, EINVAL, "'%.64s' is no number from %llu "
-			       "to %llu", s, (unsigned long long)row->low,
+		return err_set(err, EINVAL,
+			       "'%.64s' is no number from %llu "
+			       "to %llu",
+			       s, (unsigned long long)row->low,
 			       (unsigned long long)row->high);
 	return 0;
 }
@@ -88,8 +99,11 @@ static int check_duration(const struct option *row, const char *s,
 	static const struct {
 		const char *name;
 		uint64_t ms;
-	} units[] = { { "", 1000 },	 { "ms", 1 },	    { "s", 1000 },
-		      { "min", 60000 }, { "h", 3600000 } };
+	} units[] = { { "", 1000 },
+		      { "ms", 1 },
+		      { "s", 1000 },
+		      { "min", 60000 },
+		      { "h", 3600000 } };
 	char digits[24];
 	size_t n = strspn(s, "0123456789");
 	uint64_t number, ms = 0;
@@ -98,8 +112,10 @@ static int check_duration(const struct option *row, const char *s,
 		if (!strcmp(s + n, units[i].name))
 			ms = units[i].ms;
 	if (n == 0 || ms == 0)
-		return err_set(err, EINVAL, "'%.64s' is no duration; write "
-			       "250ms, 30s, 5min or 2h", s);
+		return err_set(err, EINVAL,
+			       "'%.64s' is no duration; write "
+			       "250ms, 30s, 5min or 2h",
+			       s);
 	if (n < sizeof(digits)) {
 		memcpy(digits, s, n);
 		digits[n] = '\0';
@@ -107,15 +123,17 @@ static int check_duration(const struct option *row, const char *s,
 	if (n >= sizeof(digits) ||
 	    text_to_u64(digits, row->high / ms, &number) < 0 ||
 	    number * ms < row->low)
-		return err_set(err, EINVAL, "'%.64s' is not from %llums to "
-			       "%llumin", s, (unsigned long long)row->low,
+		return err_set(err, EINVAL,
+			       "'%.64s' is not from %llums to "
+			       "%llumin",
+			       s, (unsigned long long)row->low,
 			       (unsigned long long)row->high / 60000);
 	*out = number * ms;
 	return 0;
 }
 
-int options_check(const struct option *row, const char *value,
-		 uint64_t *number, struct err *err)
+int options_check(const struct option *row, const char *value, uint64_t *number,
+		  struct err *err)
 {
 	if (strlen(value) > OPTION_VALUE_MAX)
 		return err_set(err, EINVAL, "longer than %u bytes",
@@ -256,8 +274,9 @@ const char *options_nearest(const char *word, const char *const *words,
 		if (len > WORD_MAX)
 			continue;
 		/* The beginning of a word is nearly the word. */
-		d = n > 2 && !strncmp(words[i], plain, n) ?
-			    0 : distance(plain, n, words[i], len);
+		d = n > 2 && !strncmp(words[i], plain, n)
+			    ? 0
+			    : distance(plain, n, words[i], len);
 		if (d >= limit)
 			continue;
 		limit = d;

@@ -46,7 +46,9 @@ struct parked {
 };
 
 #define REPLY_INIT \
-	{ .text = TEXT_INIT(PARK_TEXT_MAX), .fd = -1 }
+	{ \
+		.text = TEXT_INIT(PARK_TEXT_MAX), .fd = -1 \
+	}
 
 struct said {
 	uint64_t hash;
@@ -60,10 +62,10 @@ struct park {
 	bool timer_runs;
 	struct view *view; /* borrowed */
 	int64_t deadline_ms;
-	struct parked *first; /* lock */
-	bool stopping; /* lock */
+	struct parked *first;	    /* lock */
+	bool stopping;		    /* lock */
 	struct said said[SAID_MAX]; /* lock */
-	unsigned said_next; /* lock */
+	unsigned said_next;	    /* lock */
 };
 
 /* ---- saying each failure once ---- */
@@ -102,8 +104,7 @@ static bool said_lately(struct park *p, const char *sentence)
 		lately = p->said[i].hash == hash &&
 			 now - p->said[i].when_ms < SAID_MS;
 	if (!lately)
-		p->said[p->said_next++ % SAID_MAX] =
-			(struct said){ hash, now };
+		p->said[p->said_next++ % SAID_MAX] = (struct said){ hash, now };
 	lock_drop(&p->lock);
 	return lately;
 }
@@ -266,8 +267,8 @@ static void on_interrupt(fuse_req_t req, void *data)
 	parked_unref(q); /* the waiter's */
 }
 
-static struct parked *parked_new(struct park *p, park_op *op,
-				 park_send *send, const struct park_call *c)
+static struct parked *parked_new(struct park *p, park_op *op, park_send *send,
+				 const struct park_call *c)
 {
 	struct parked *q = calloc(1, sizeof(*q));
 
@@ -385,11 +386,12 @@ static void expire(struct park *p, int64_t now, int r)
 	while ((q = find_expired(p, now))) {
 		if (end(q, r)) {
 			if (r == -ETIMEDOUT)
-				(void)err_set(&err, ETIMEDOUT, "'%.200s': the "
+				(void)err_set(&err, ETIMEDOUT,
+					      "'%.200s': the "
 					      "source gave no answer within "
 					      "%lld s (deadline)",
-					      q->name ? q->name :
-							q->call.node->name,
+					      q->name ? q->name
+						      : q->call.node->name,
 					      (long long)p->deadline_ms / 1000);
 			no_more_interrupts(q);
 			fail(q, r, &err);

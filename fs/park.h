@@ -37,7 +37,7 @@ struct park_reply {
 	struct node *node; /* held: what `entry` tells of */
 	struct fuse_file_info fi;
 	struct text text; /* bytes of a read, a listing, a link, an xattr */
-	int fd; /* of a read from a blob, borrowed; -1 */
+	int fd;		  /* of a read from a blob, borrowed; -1 */
 };
 
 /*

@@ -21,7 +21,7 @@ struct report {
 struct reports {
 	struct lock lock;
 	struct map map; /* lock */
-	uint64_t last; /* __atomic */
+	uint64_t last;	/* __atomic */
 };
 
 static int report_equal(const struct map_link *l, const void *key)

@@ -23,7 +23,7 @@ struct reader {
 	const char *path;
 	struct cursor at;
 	unsigned line;
-	struct text string; /* the one being read */
+	struct text string;	     /* the one being read */
 	char *items[TOML_ITEMS_MAX]; /* owned */
 	size_t count;
 	char keys[TOML_KEYS_MAX][TOML_KEY_MAX + 1];
@@ -42,8 +42,7 @@ static int refuse(const struct reader *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(sentence, sizeof(sentence), fmt, ap);
 	va_end(ap);
-	return err_set(r->err, EINVAL, "%s:%u: %s", r->path, r->line,
-		       sentence);
+	return err_set(r->err, EINVAL, "%s:%u: %s", r->path, r->line, sentence);
 }
 
 static bool stands(const struct reader *r, char c)
@@ -158,8 +157,7 @@ static int read_string(struct reader *r)
 	int e = 0;
 
 	text_clear(&r->string);
-	if (stands(r, quote) && r->at.p + 1 < r->at.end &&
-	    r->at.p[1] == quote)
+	if (stands(r, quote) && r->at.p + 1 < r->at.end && r->at.p[1] == quote)
 		return refuse(r, "strings over several lines are not read "
 				 "here");
 	while (e == 0 && !stands(r, quote)) {
@@ -320,9 +318,10 @@ static int read_key(struct reader *r, const char **out)
 		r->at.p++;
 	n = (size_t)(r->at.p - from);
 	if (n == 0)
-		return refuse(r, *from == '[' ?
-			      "sections are not read here" :
-			      "a line is `name = value` or a # comment");
+		return refuse(
+			r, *from == '['
+				   ? "sections are not read here"
+				   : "a line is `name = value` or a # comment");
 	if (n > TOML_KEY_MAX)
 		return refuse(r, "a name longer than %u bytes", TOML_KEY_MAX);
 	if (r->key_count == TOML_KEYS_MAX)

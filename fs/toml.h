@@ -28,7 +28,7 @@ enum toml_type {
 struct toml_value {
 	const char *key;
 	enum toml_type type;
-	unsigned line; /* where the key stands */
+	unsigned line;	    /* where the key stands */
 	char *const *items; /* one, or the array's; as text */
 	size_t count;
 };

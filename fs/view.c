@@ -78,8 +78,8 @@ int view_new(struct view **out, struct world *world, const char *mountpoint,
 	v->gid = gid;
 	v->since_s = io_wall_s();
 	v->mountpoint = strdup(mountpoint);
-	r = v->mountpoint ? inode_table_new(&v->inodes, err) :
-			    err_errno(err, ENOMEM, "view");
+	r = v->mountpoint ? inode_table_new(&v->inodes, err)
+			  : err_errno(err, ENOMEM, "view");
 	if (r < 0) {
 		view_free(v);
 		return r;
@@ -204,9 +204,9 @@ void view_in_step(const struct ref *ref, const struct resolve_commit *c,
 	(void)text_copy(to.rev, sizeof(to.rev),
 			ref->kind == REV_DEFAULT ? c->revision : c->commit);
 	ref_print_step(&to, step);
-	(void)snprintf(out, VIEW_TARGET_MAX, "%s%s%s%s",
-		       elsewhere ? "../" : "", elsewhere ? c->repo.owner : "",
-		       elsewhere ? "/" : "", step);
+	(void)snprintf(out, VIEW_TARGET_MAX, "%s%s%s%s", elsewhere ? "../" : "",
+		       elsewhere ? c->repo.owner : "", elsewhere ? "/" : "",
+		       step);
 }
 
 /* ---- what a node is ---- */
@@ -255,8 +255,8 @@ static void file_attr(const struct node *n, struct view_attr *out)
 
 static void constant_attr(const struct node *n, struct view_attr *out)
 {
-	const struct door_file *f = n->kind == NODE_STUB ? door_stub() :
-							   door_core();
+	const struct door_file *f =
+		n->kind == NODE_STUB ? door_stub() : door_core();
 
 	out->size = f->len;
 	out->ino = map_hash(f->text, f->len);
@@ -304,8 +304,8 @@ static bool is_listed(struct view *v, const struct node *dir)
 	else
 		view_in_path(dir, &path);
 	view_in_commit(dir, &repo, commit);
-	return resolve_folder(v->world->resolve, &repo, commit,
-			      text_str(&path), NULL, &a, NULL) == 0;
+	return resolve_folder(v->world->resolve, &repo, commit, text_str(&path),
+			      NULL, &a, NULL) == 0;
 }
 
 bool view_absent_forever(struct view *v, const struct node *dir)

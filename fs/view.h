@@ -31,7 +31,7 @@ struct world;
 struct view_wait {
 	/* r: 0 (put the question again) or -errno; on a worker, once */
 	void (*done)(struct view_wait *w, int r, const struct err *err);
-	struct memo_waiter memo; /* view's */
+	struct memo_waiter memo;   /* view's */
 	struct fetch_waiter fetch; /* view's */
 	bool for_bytes; /* __atomic: waits for a download, not for names */
 	unsigned again; /* view's: how often a failure was looked at */
@@ -91,8 +91,7 @@ typedef bool view_emit(void *arg, const char *name, enum view_type type,
 		       uint64_t ino, uint64_t next);
 /* From `at` (0: the beginning). -EINPROGRESS before anything was emitted. */
 int view_list(struct view *v, struct node *dir, uint64_t at,
-	      struct view_wait *w, view_emit *emit, void *arg,
-	      struct err *err);
+	      struct view_wait *w, view_emit *emit, void *arg, struct err *err);
 
 /*
  * Make a file ready to be read: 0 with *fd of a verified blob (caller

@@ -29,8 +29,7 @@ static int readlink_build(struct view *v, struct node *n, struct view_wait *w,
 	if (!names_find(v->world->names, n->parent->name, &e))
 		return err_set(err, ENOENT, "'%s' is no import name any more",
 			       n->parent->name);
-	r = resolve_commit(v->world->resolve, &e.ref, view_in_memo(w), &a,
-			   err);
+	r = resolve_commit(v->world->resolve, &e.ref, view_in_memo(w), &a, err);
 	if (r < 0)
 		return r;
 	c = resolve_value(&a);
@@ -49,8 +48,8 @@ static int readlink_repo(struct view *v, struct node *n, struct view_wait *w,
 
 	r = ref_parse_step(&ref, n->parent->name, n->name, err);
 	if (r == 0)
-		r = resolve_commit(v->world->resolve, &ref, view_in_memo(w),
-				   &a, err);
+		r = resolve_commit(v->world->resolve, &ref, view_in_memo(w), &a,
+				   err);
 	if (r < 0)
 		return r;
 	view_in_step(&ref, resolve_value(&a), target);
@@ -177,13 +176,12 @@ static int commit_pick(struct view *v, struct node *n, struct view_wait *w,
 	struct repo_id repo;
 
 	view_in_commit(n, &repo, commit);
-	return resolve_pick(v->world->resolve, &repo, commit,
-			    view_in_env(v, n), view_in_memo(w), a, err);
+	return resolve_pick(v->world->resolve, &repo, commit, view_in_env(v, n),
+			    view_in_memo(w), a, err);
 }
 
-static int report_decision(struct view *v, struct node *n,
-			   struct view_wait *w, struct text *out,
-			   struct err *err)
+static int report_decision(struct view *v, struct node *n, struct view_wait *w,
+			   struct text *out, struct err *err)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	char revision[REF_REV_MAX + 1];
@@ -252,8 +250,8 @@ static int report_why(struct view *v, struct node *n, struct view_wait *w,
 	}
 	(void)snprintf(what, sizeof(what), "%s/%s@%s", e.ref.repo.owner,
 		       e.ref.repo.name, revision);
-	r = resolve_pick(v->world->resolve, &e.ref.repo, commit,
-			 &n->spec->env, view_in_memo(w), &a, &why);
+	r = resolve_pick(v->world->resolve, &e.ref.repo, commit, &n->spec->env,
+			 view_in_memo(w), &a, &why);
 	if (r < 0)
 		return explain(what, n->spec->text, r, &why, out);
 	pick_why(resolve_value(&a), revision, out);

@@ -15,9 +15,9 @@
 #include "world.h"
 
 struct view {
-	struct world *world; /* borrowed */
+	struct world *world;	    /* borrowed */
 	struct inode_table *inodes; /* owned */
-	char *mountpoint; /* owned */
+	char *mountpoint;	    /* owned */
 	uint32_t uid, gid;
 	int64_t since_s;
 };

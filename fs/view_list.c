@@ -83,8 +83,7 @@ static int by_order_and_name(const void *a, const void *b)
 static void set_sort(struct set *s)
 {
 	if (s->count)
-		qsort(s->items, s->count, sizeof(*s->items),
-		      by_order_and_name);
+		qsort(s->items, s->count, sizeof(*s->items), by_order_and_name);
 }
 
 /*
@@ -163,8 +162,7 @@ static int add_decided(void *arg, const struct ref *ref,
 	if (strcmp(ref->repo.owner, o->owner) != 0)
 		return 0;
 	ref_print_step(ref, step);
-	set_add(o->set, step,
-		ref->kind == REV_COMMIT ? VIEW_DIR : VIEW_LINK);
+	set_add(o->set, step, ref->kind == REV_COMMIT ? VIEW_DIR : VIEW_LINK);
 	if (!repo_equal(&ref->repo, &c->repo))
 		return 0; /* the commit is elsewhere */
 	pinned.kind = REV_COMMIT;
@@ -174,8 +172,7 @@ static int add_decided(void *arg, const struct ref *ref,
 	return 0;
 }
 
-static int add_cached(void *arg, const struct repo_id *repo,
-		      const char *commit)
+static int add_cached(void *arg, const struct repo_id *repo, const char *commit)
 {
 	const struct owner_list *o = arg;
 	char step[REF_TEXT_MAX];
@@ -230,7 +227,8 @@ static int list_owner(struct view *v, const char *owner, struct view_wait *w,
 	(void)resolve_each_commit(v->world->resolve, add_decided, &o);
 	r = catalog_cached(v->world->catalog, owner, add_cached, &o);
 	return r < 0 ? err_set(err, -r, "list the cached kernels of '%s'",
-			       owner) : 0;
+			       owner)
+		     : 0;
 }
 
 static void list_owners(struct view *v, struct set *s)
@@ -284,9 +282,9 @@ static int list_builds(struct view *v, struct node *dir, struct view_wait *w,
 	return 0;
 }
 
-static int list_folder_names(struct view *v, struct node *dir,
-			     const char *path, struct view_wait *w,
-			     struct set *s, struct err *err)
+static int list_folder_names(struct view *v, struct node *dir, const char *path,
+			     struct view_wait *w, struct set *s,
+			     struct err *err)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	bool links = dir->spec || dir->kind == NODE_VARIANTS;
@@ -306,8 +304,10 @@ static int list_folder_names(struct view *v, struct node *dir,
 		struct tree_entry e;
 
 		tree_get(tree, i, &e);
-		set_add(s, e.name, links ? VIEW_LINK :
-			e.kind == TREE_FOLDER ? VIEW_DIR : VIEW_FILE);
+		set_add(s, e.name,
+			links			? VIEW_LINK
+			: e.kind == TREE_FOLDER ? VIEW_DIR
+						: VIEW_FILE);
 	}
 	return 0;
 }
@@ -439,8 +439,7 @@ static int list_folder(struct view *v, struct node *dir, uint64_t at,
 }
 
 int view_list(struct view *v, struct node *dir, uint64_t at,
-	      struct view_wait *w, view_emit *emit, void *arg,
-	      struct err *err)
+	      struct view_wait *w, view_emit *emit, void *arg, struct err *err)
 {
 	AUTO(set_done) struct set s = { 0 };
 	int r;

@@ -31,8 +31,7 @@ typedef int look_fn(const struct look *l);
 
 static int absent(const struct look *l)
 {
-	return err_set(l->err, ENOENT, "'%.120s': no such name here",
-		       l->name);
+	return err_set(l->err, ENOENT, "'%.120s': no such name here", l->name);
 }
 
 static int make(const struct look *l, struct node_make m)
@@ -50,8 +49,7 @@ static int make_kind(const struct look *l, enum node_kind kind)
 
 static int make_link(const struct look *l, const char *target)
 {
-	return make(l, (struct node_make){ .kind = NODE_LINK,
-					   .text = target });
+	return make(l, (struct node_make){ .kind = NODE_LINK, .text = target });
 }
 
 /* "../../…" from a folder below .env/<spec> to the same commit's `rest`. */
@@ -61,8 +59,8 @@ static int make_real_link(const struct look *l, const char *up,
 {
 	char target[VIEW_TARGET_MAX];
 
-	(void)snprintf(target, sizeof(target), "%s%s/%s@%s/%s", up,
-		       repo->owner, repo->name, commit, rest);
+	(void)snprintf(target, sizeof(target), "%s%s/%s@%s/%s", up, repo->owner,
+		       repo->name, commit, rest);
 	return make_link(l, target);
 }
 
@@ -186,8 +184,8 @@ static int look_spec(const struct look *l)
 		return e.named ? make_kind(l, NODE_PINNED) : absent(l);
 	if (!names_find(l->v->world->names, l->name, &e))
 		return look_owner_name(l);
-	r = resolve_commit(l->v->world->resolve, &e.ref, view_in_memo(l->w),
-			   &a, l->err);
+	r = resolve_commit(l->v->world->resolve, &e.ref, view_in_memo(l->w), &a,
+			   l->err);
 	if (r < 0)
 		return r;
 	c = resolve_value(&a);
@@ -208,8 +206,7 @@ static int look_envs(const struct look *l)
 	if (strcmp(s->text, l->name) != 0)
 		r = make_link(l, s->text); /* another spelling of it */
 	else
-		r = make(l, (struct node_make){ .kind = NODE_SPEC,
-						.spec = s });
+		r = make(l, (struct node_make){ .kind = NODE_SPEC, .spec = s });
 	spec_unref(s);
 	return r;
 }
@@ -279,8 +276,7 @@ static int look_owner(const struct look *l)
 	if (r < 0)
 		return listed ? make_kind(l, NODE_REPO) : r;
 	view_in_step(&ref, resolve_value(&a), target);
-	return make(l, (struct node_make){ .kind = NODE_REPO,
-					   .text = target });
+	return make(l, (struct node_make){ .kind = NODE_REPO, .text = target });
 }
 
 /* ---- a commit and what is below it ---- */
@@ -293,11 +289,11 @@ static int from_tree(const struct look *l, struct tree *tree, uint32_t i,
 	if (i == TREE_NONE)
 		return absent(l);
 	tree_get(tree, i, &e);
-	return make(l, (struct node_make){
-			       .kind = e.kind == TREE_FOLDER ? folder :
-							       NODE_FILE,
-			       .tree = tree,
-			       .entry = i });
+	return make(l, (struct node_make){ .kind = e.kind == TREE_FOLDER
+							   ? folder
+							   : NODE_FILE,
+					   .tree = tree,
+					   .entry = i });
 }
 
 /* A name in a folder that is listed alone. */
@@ -400,9 +396,9 @@ static int look_python(const struct look *l)
 	view_in_commit(l->dir, &repo, commit);
 	repo_package(&repo, package);
 	if (!strcmp(l->name, package))
-		return l->dir->spec ? importable(l, "../../../../../", &repo,
-						 commit) :
-				      make_kind(l, NODE_PACKAGE);
+		return l->dir->spec
+			       ? importable(l, "../../../../../", &repo, commit)
+			       : make_kind(l, NODE_PACKAGE);
 	if (l->dir->spec && stem(l->name, ".why", before) &&
 	    !strcmp(before, package))
 		return make_kind(l, NODE_WHY);
@@ -411,8 +407,8 @@ static int look_python(const struct look *l)
 
 static int look_package(const struct look *l)
 {
-	return strcmp(l->name, "__init__.py") ? absent(l) :
-						make_kind(l, NODE_STUB);
+	return strcmp(l->name, "__init__.py") ? absent(l)
+					      : make_kind(l, NODE_STUB);
 }
 
 static int look_commit_ctl(const struct look *l)
@@ -474,27 +470,19 @@ static int look_owners(const struct look *l)
 
 static int look_door(const struct look *l)
 {
-	return strcmp(l->name, "core.py") ? absent(l) :
-					    make_kind(l, NODE_DOOR_CORE);
+	return strcmp(l->name, "core.py") ? absent(l)
+					  : make_kind(l, NODE_DOOR_CORE);
 }
 
 static look_fn *const lookers[] = {
-	[NODE_ROOT] = look_root,
-	[NODE_IMPORT] = look_import,
-	[NODE_OWNER] = look_owner,
-	[NODE_COMMIT] = look_in_commit,
-	[NODE_BUILDS] = look_builds,
-	[NODE_VARIANT] = look_variant,
-	[NODE_FOLDER] = look_folder,
-	[NODE_PYTHON] = look_python,
-	[NODE_PACKAGE] = look_package,
-	[NODE_COMMIT_CTL] = look_commit_ctl,
-	[NODE_VARIANTS] = look_variants,
-	[NODE_ENVS] = look_envs,
-	[NODE_SPEC] = look_spec,
-	[NODE_CTL] = look_ctl,
-	[NODE_OWNERS] = look_owners,
-	[NODE_DOOR_DIR] = look_door,
+	[NODE_ROOT] = look_root,	 [NODE_IMPORT] = look_import,
+	[NODE_OWNER] = look_owner,	 [NODE_COMMIT] = look_in_commit,
+	[NODE_BUILDS] = look_builds,	 [NODE_VARIANT] = look_variant,
+	[NODE_FOLDER] = look_folder,	 [NODE_PYTHON] = look_python,
+	[NODE_PACKAGE] = look_package,	 [NODE_COMMIT_CTL] = look_commit_ctl,
+	[NODE_VARIANTS] = look_variants, [NODE_ENVS] = look_envs,
+	[NODE_SPEC] = look_spec,	 [NODE_CTL] = look_ctl,
+	[NODE_OWNERS] = look_owners,	 [NODE_DOOR_DIR] = look_door,
 };
 
 int view_lookup(struct view *v, struct node *dir, const char *name,

@@ -97,8 +97,8 @@ static const char *folder_state(struct view *v, const struct node *n)
 }
 
 /* Why the mount's environment takes or refuses this build. */
-static int add_reason(struct view *v, const struct node *n,
-		      struct view_wait *w, struct text *out, struct err *err)
+static int add_reason(struct view *v, const struct node *n, struct view_wait *w,
+		      struct text *out, struct err *err)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	const char *variant = view_in_build(n)->name;
@@ -122,8 +122,8 @@ static int add_reason(struct view *v, const struct node *n,
 
 		if (strcmp(d->name, variant) != 0)
 			continue;
-		text_add(out, d->accepted ? "fits, another one is chosen" :
-					    d->reason);
+		text_add(out, d->accepted ? "fits, another one is chosen"
+					  : d->reason);
 		return 0;
 	}
 	text_add(out, "not the name of a build");
@@ -165,8 +165,9 @@ static int value(struct view *v, struct node *n, enum name x,
 		if (n->kind == NODE_VARIANT)
 			text_add(out, folder_state(v, n));
 		else
-			text_add(out, has_blob(v, n->tree, n->entry) ?
-					      "verified" : "remote");
+			text_add(out, has_blob(v, n->tree, n->entry)
+					      ? "verified"
+					      : "remote");
 		return 0;
 	case X_REASON:
 		return add_reason(v, n, w, out, err);

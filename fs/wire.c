@@ -20,8 +20,8 @@ static void add_flags(const struct iovec *iov, int count)
 	char *at;
 
 	if (count < 2 || iov[0].iov_len != sizeof(head) ||
-	    iov[1].iov_len < offsetof(struct fuse_init_out, flags) +
-			     sizeof(flags))
+	    iov[1].iov_len <
+		    offsetof(struct fuse_init_out, flags) + sizeof(flags))
 		return;
 	memcpy(&head, iov[0].iov_base, sizeof(head));
 	if (head.error)

@@ -41,8 +41,10 @@ static int env_from_option(struct env *out, const char *text, struct err *err)
 		return 0;
 	r = io_read_file(AT_FDCWD, text, &json);
 	if (r == -ENOENT) /* then it was meant as a spec */
-		return err_set(err, EINVAL, "env=%.200s: %s (and there is no "
-			       "such file)", text, err_text(&why));
+		return err_set(err, EINVAL,
+			       "env=%.200s: %s (and there is no "
+			       "such file)",
+			       text, err_text(&why));
 	if (r < 0)
 		return err_errno(err, -r, "env=%.200s", text);
 	r = env_from_json(out, text_str(&json), json.len, err);
@@ -80,8 +82,8 @@ int world_env(struct env *out, const struct options *o, struct err *err)
 	struct env env;
 	int r;
 
-	r = o->env ? env_from_option(&env, o->env, err) :
-		     env_from_python(&env, o, err);
+	r = o->env ? env_from_option(&env, o->env, err)
+		   : env_from_python(&env, o, err);
 	if (r == 0 && o->backend)
 		r = env_select_backend(&env, o->backend, err);
 	if (r == 0)
@@ -138,8 +140,7 @@ static int start_choosing(struct world *w, const struct options *o,
 	if (r < 0)
 		return r;
 	ro.named = names_named(w->names, &ro.named_count);
-	return resolve_new(&w->resolve, w->catalog, &ro, w->disk, w->net,
-			   err);
+	return resolve_new(&w->resolve, w->catalog, &ro, w->disk, w->net, err);
 }
 
 int world_new(struct world **out, const struct options *o, struct err *err)

@@ -36,7 +36,7 @@ static void index_leave(struct catalog *c)
 static struct cursor index_lines(struct catalog *c, const char *kind,
 				 const char *key, struct text *note)
 {
-	struct cursor lines = {.p = "", .end = ""};
+	struct cursor lines = { .p = "", .end = "" };
 
 	lines.end = lines.p;
 	if (store_note_read(c->store, kind, key, note, NULL) == 0)

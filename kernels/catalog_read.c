@@ -48,7 +48,7 @@ static int check_digest(const struct digest *want, const void *p, size_t n,
 {
 	char a[DIGEST_HEX_MAX];
 	char b[DIGEST_HEX_MAX];
-	struct digest got = {.kind = DIGEST_NONE};
+	struct digest got = { .kind = DIGEST_NONE };
 	struct hasher *h;
 	int r = hasher_new(&h, (enum digest_kind)want->kind, n, err);
 
@@ -109,7 +109,7 @@ static int read_remote(struct catalog *c, const struct source_file *f,
 		       struct err *err)
 {
 	struct memory_sink m = {
-		.sink = {.begin = memory_begin, .write = memory_write},
+		.sink = { .begin = memory_begin, .write = memory_write },
 		.out = out,
 		.start = out->len,
 	};
@@ -136,8 +136,9 @@ int catalog_read(struct catalog *c, const struct repo_id *repo,
 {
 	AUTO(auto_text) struct text path = TEXT_INIT(CATALOG_KEY_MAX);
 	AUTO(auto_close) int fd = -1;
-	struct source_file f = {
-		.repo = repo, .commit = commit, .size = file->size};
+	struct source_file f = { .repo = repo,
+				 .commit = commit,
+				 .size = file->size };
 	int r;
 
 	text_printf(&path, "%s%s%s", dir, *dir ? "/" : "", file->path);

@@ -30,7 +30,7 @@ static unsigned nibble(char c)
 
 int digest_parse(struct digest *out, const char *hex)
 {
-	struct digest d = {.kind = DIGEST_NONE};
+	struct digest d = { .kind = DIGEST_NONE };
 
 	if (text_is_hex(hex, 2 * (size_t)DIGEST_GIT))
 		d.kind = DIGEST_GIT;
@@ -88,8 +88,7 @@ int hasher_new(struct hasher **out, enum digest_kind kind, uint64_t size,
 	if (!h)
 		return err_errno(err, ENOMEM, "hash");
 	h->kind = kind;
-	ok = kind == DIGEST_GIT ? SHA1_Init(&h->sha1) :
-				  SHA256_Init(&h->sha256);
+	ok = kind == DIGEST_GIT ? SHA1_Init(&h->sha1) : SHA256_Init(&h->sha256);
 	if (ok && kind == DIGEST_GIT) {
 		n = snprintf(head, sizeof(head), "blob %llu",
 			     (unsigned long long)size);
@@ -106,17 +105,17 @@ int hasher_new(struct hasher **out, enum digest_kind kind, uint64_t size,
 
 int hasher_add(struct hasher *h, const void *p, size_t n)
 {
-	int ok = h->kind == DIGEST_GIT ? SHA1_Update(&h->sha1, p, n) :
-					 SHA256_Update(&h->sha256, p, n);
+	int ok = h->kind == DIGEST_GIT ? SHA1_Update(&h->sha1, p, n)
+				       : SHA256_Update(&h->sha256, p, n);
 
 	return ok == 1 ? 0 : -EIO;
 }
 
 int hasher_end(struct hasher *h, struct digest *out)
 {
-	struct digest d = {.kind = (uint8_t)h->kind};
-	int ok = h->kind == DIGEST_GIT ? SHA1_Final(d.bytes, &h->sha1) :
-					 SHA256_Final(d.bytes, &h->sha256);
+	struct digest d = { .kind = (uint8_t)h->kind };
+	int ok = h->kind == DIGEST_GIT ? SHA1_Final(d.bytes, &h->sha1)
+				       : SHA256_Final(d.bytes, &h->sha256);
 
 	if (ok != 1)
 		return -EIO;

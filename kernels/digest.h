@@ -21,7 +21,7 @@ enum digest_kind {
 };
 
 struct digest {
-	uint8_t kind; /* enum digest_kind */
+	uint8_t kind;	   /* enum digest_kind */
 	uint8_t bytes[32]; /* the first `kind` count */
 };
 
@@ -41,7 +41,7 @@ int hasher_new(struct hasher **out, enum digest_kind kind, uint64_t size,
 	       struct err *err);
 int hasher_add(struct hasher *h, const void *p, size_t n);
 int hasher_end(struct hasher *h, struct digest *out); /* once */
-void hasher_free(struct hasher *h); /* NULL allowed */
+void hasher_free(struct hasher *h);		      /* NULL allowed */
 
 /* SHA-256 or SHA-512 ("sha256", "sha512") of bytes in standard base64 (the
  * spelling of metadata digests). `out` holds DIGEST_BASE64_MAX bytes. */

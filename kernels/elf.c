@@ -43,8 +43,7 @@ static int damaged(struct err *err, const char *what)
 }
 
 /* strstr() over a name that need not end in NUL before `end`. */
-static bool name_contains(const char *name, const char *end,
-			  const char *needle)
+static bool name_contains(const char *name, const char *end, const char *needle)
 {
 	size_t n = strnlen(name, (size_t)(end - name));
 
@@ -110,12 +109,11 @@ static bool file_offset(Elf *elf, size_t segments, uint64_t address,
 		GElf_Phdr ph;
 
 		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_LOAD ||
-		    address < ph.p_vaddr ||
-		    address - ph.p_vaddr >= ph.p_filesz)
+		    address < ph.p_vaddr || address - ph.p_vaddr >= ph.p_filesz)
 			continue;
 		*left = ph.p_filesz - (address - ph.p_vaddr);
-		return !__builtin_add_overflow(
-			       ph.p_offset, address - ph.p_vaddr, offset) &&
+		return !__builtin_add_overflow(ph.p_offset,
+					       address - ph.p_vaddr, offset) &&
 		       *offset <= INT64_MAX;
 	}
 	return false;
@@ -127,14 +125,12 @@ static Elf_Data *chunk(Elf *elf, size_t segments, uint64_t address,
 {
 	uint64_t offset, left;
 
-	if (!file_offset(elf, segments, address, &offset, &left) ||
-	    size > left)
+	if (!file_offset(elf, segments, address, &offset, &left) || size > left)
 		return NULL;
 	return elf_getdata_rawchunk(elf, (int64_t)offset, (size_t)size, type);
 }
 
-static bool word_at(Elf *elf, size_t segments, uint64_t address,
-		    uint32_t *out)
+static bool word_at(Elf *elf, size_t segments, uint64_t address, uint32_t *out)
 {
 	Elf_Data *data = chunk(elf, segments, address, 4, ELF_T_WORD);
 
@@ -205,8 +201,8 @@ static int dynamic_read(Elf *elf, size_t segments, struct dynamic *out,
 }
 
 /* Symbols up to the end of the chain that starts with symbol `first`. */
-static bool count_chain(Elf *elf, size_t segments, uint64_t at,
-			uint32_t first, uint64_t *count)
+static bool count_chain(Elf *elf, size_t segments, uint64_t at, uint32_t first,
+			uint64_t *count)
 {
 	uint64_t offset, left;
 	Elf_Data *data;
@@ -234,8 +230,7 @@ static bool count_chain(Elf *elf, size_t segments, uint64_t at,
  * are in symbol order, and the last of a chain has its lowest bit set. So
  * the table's last symbol ends the chain of the largest bucket.
  */
-static bool count_gnu(Elf *elf, size_t segments, uint64_t at,
-		      uint64_t *count)
+static bool count_gnu(Elf *elf, size_t segments, uint64_t at, uint64_t *count)
 {
 	uint32_t buckets, first, bloom, word, last = 0;
 	uint64_t width = gelf_getclass(elf) == ELFCLASS64 ? 8 : 4;

@@ -42,9 +42,9 @@ static const char *last_line(const char *p, const char *end)
 int fact_open(const struct text *t, const char *kind, struct cursor *lines)
 {
 	const char *s = text_str(t);
-	struct cursor c = {.p = s, .end = s + t->len};
+	struct cursor c = { .p = s, .end = s + t->len };
 	const char *last = last_line(c.p, c.end);
-	struct cursor tail = {.p = last, .end = c.end};
+	struct cursor tail = { .p = last, .end = c.end };
 	uint32_t count;
 
 	if (!last || strlen(s) != t->len)
@@ -118,7 +118,7 @@ static bool read_ref(struct cursor line, struct source_ref *out)
 
 int fact_parse_refs(const struct text *t, struct source_refs *out)
 {
-	struct source_refs refs = {.branches = NULL};
+	struct source_refs refs = { .branches = NULL };
 	struct cursor lines;
 	struct cursor line;
 	size_t n;

@@ -221,7 +221,7 @@ static void fly_here(struct fetch *f, struct flight *fl,
 
 int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err)
 {
-	struct now_waiter n = {.waiter.done = now_done, .fetch = f};
+	struct now_waiter n = { .waiter.done = now_done, .fetch = f };
 	struct flight *fl;
 	bool mine;
 	int r;

@@ -37,7 +37,7 @@ struct fetch_waiter {
 	 * inside fetch_expire, fetch_now or fetch_free, no lock held, exactly
 	 * once. w is the caller's again when it is called. */
 	void (*done)(struct fetch_waiter *w, int r, const struct err *err);
-	struct fetch_waiter *next; /* fetch's */
+	struct fetch_waiter *next;   /* fetch's */
 	const struct digest *digest; /* fetch's: NULL once it was taken off */
 };
 
@@ -68,9 +68,8 @@ void fetch_expire(struct fetch *f, int64_t now_ms);
  * `dir` is the listing's folder from the repository's root. Returns at once.
  * Failures are logged by who waits; nobody does: at debug level here.
  */
-int fetch_build(struct fetch *f, const struct repo_id *repo,
-		const char *commit, const char *dir, struct tree *tree,
-		const char *first);
+int fetch_build(struct fetch *f, const struct repo_id *repo, const char *commit,
+		const char *dir, struct tree *tree, const char *first);
 /* fetch_ask, waiting; for verbs. Downloads on this thread unless a worker is
  * at it already, so that a worker of the pool may call it too. */
 int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err);

@@ -237,7 +237,7 @@ int fetch_build(struct fetch *f, const struct repo_id *repo, const char *commit,
 		const char *dir, struct tree *tree, const char *first)
 {
 	uint32_t at = first ? tree_find(tree, first) : TREE_NONE;
-	struct tree_entry e = {.kind = TREE_FOLDER};
+	struct tree_entry e = { .kind = TREE_FOLDER };
 	struct build *b;
 	bool listed;
 

@@ -125,7 +125,7 @@ static int download(struct flight_sink *fs, struct err *err)
 static int bring(struct fetch *f, struct flight *fl, struct err *err)
 {
 	struct flight_sink fs = {
-		.sink = {.begin = sink_begin, .write = sink_write},
+		.sink = { .begin = sink_begin, .write = sink_write },
 		.fetch = f,
 		.flight = fl,
 	};

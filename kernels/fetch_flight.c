@@ -21,7 +21,7 @@ int fetch_flight_equal(const struct map_link *l, const void *key)
 struct flight *fetch_flight_find_locked(const struct fetch *f,
 					const struct digest *d, uint64_t size)
 {
-	struct fetch_flight_key key = {.digest = d, .size = size};
+	struct fetch_flight_key key = { .digest = d, .size = size };
 	struct map_link *l = map_find(&f->flights, digest_short(d), &key);
 
 	return l ? map_item(l, struct flight, link) : NULL;

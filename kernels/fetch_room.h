@@ -104,13 +104,13 @@ struct fetch {
 	size_t pending[2];		   /* lk; submitted and not begun */
 	size_t busy;			   /* lk; slots */
 	uint64_t orders;		   /* lk */
-	bool polling;	      /* lk; a worker waits for parked ones */
-	bool stopping;	      /* lk */
-	uint64_t looking;     /* lk; files of builds between list and flight */
-	uint64_t running;     /* lk */
-	uint64_t done;	      /* lk */
-	uint64_t failed;      /* lk */
-	uint64_t bytes;	      /* __atomic */
+	bool polling;	  /* lk; a worker waits for parked ones */
+	bool stopping;	  /* lk */
+	uint64_t looking; /* lk; files of builds between list and flight */
+	uint64_t running; /* lk */
+	uint64_t done;	  /* lk */
+	uint64_t failed;  /* lk */
+	uint64_t bytes;	  /* __atomic */
 	int64_t last_progress_ms; /* __atomic; of any flight, or its end */
 };
 

@@ -83,9 +83,9 @@ static bool read_seconds(struct cursor c, int64_t *out)
 
 static bool read_month(struct cursor *c, int *out)
 {
-	static const char names[12][4] = {"Jan", "Feb", "Mar", "Apr",
-					  "May", "Jun", "Jul", "Aug",
-					  "Sep", "Oct", "Nov", "Dec"};
+	static const char names[12][4] = { "Jan", "Feb", "Mar", "Apr",
+					   "May", "Jun", "Jul", "Aug",
+					   "Sep", "Oct", "Nov", "Dec" };
 
 	for (int i = 0; i < 12; i++) {
 		if (cursor_skip(c, names[i])) {
@@ -258,7 +258,7 @@ static void on_content_range(struct head *h, struct cursor c)
 
 int head_line(struct head *h, const char *p, size_t n, int64_t wall_s)
 {
-	struct cursor value = {.p = p, .end = p + n};
+	struct cursor value = { .p = p, .end = p + n };
 	struct cursor name;
 
 	if (n > HEAD_BYTES_MAX - h->bytes)

@@ -17,13 +17,13 @@
 
 struct head {
 	size_t bytes;
-	bool html; /* content type says web page */
+	bool html;   /* content type says web page */
 	bool ranged; /* there was a good Content-Range */
 	uint64_t range_start;
-	int64_t limited_s; /* RateLimit: nothing remains for so long; -1 */
+	int64_t limited_s;     /* RateLimit: nothing remains for so long; -1 */
 	int64_t retry_after_s; /* Retry-After; -1 */
-	char error_code[64]; /* X-Error-Code */
-	char error_message[256]; /* X-Error-Message, printable */
+	char error_code[64];   /* X-Error-Code */
+	char error_message[256];  /* X-Error-Message, printable */
 	char next[HEAD_NEXT_MAX]; /* Link: <…>; rel="next", as given */
 };
 

@@ -64,7 +64,7 @@ static struct share *share_new(const struct http_library *curl)
 	    curl->share_setopt(s->handle, CURLSHOPT_SHARE,
 			       CURL_LOCK_DATA_DNS) ||
 	    curl->share_setopt(s->handle, CURLSHOPT_SHARE,
-			      CURL_LOCK_DATA_SSL_SESSION)) {
+			       CURL_LOCK_DATA_SSL_SESSION)) {
 		share_free(s);
 		return NULL;
 	}
@@ -279,7 +279,7 @@ static struct handle *handle_new(const struct http_library *curl)
 	t->multi = curl->multi_init();
 	if (!t->easy || !t->multi ||
 	    curl->multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
-			      (long)CONNECTIONS_KEPT)) {
+			       (long)CONNECTIONS_KEPT)) {
 		handle_free(t);
 		return NULL;
 	}

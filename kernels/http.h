@@ -57,18 +57,18 @@ struct http_sink {
 struct http_request {
 	const char *url;
 	const char *endpoint; /* label for counting: "refs", "tree", … */
-	bool authorize; /* send the token, if there is one */
-	uint64_t from; /* resume at this byte; 0: whole */
-	uint64_t limit; /* largest body accepted, bytes */
+	bool authorize;	      /* send the token, if there is one */
+	uint64_t from;	      /* resume at this byte; 0: whole */
+	uint64_t limit;	      /* largest body accepted, bytes */
 	struct http_sink *sink;
 	const bool *cancelled; /* read with __atomic; NULL: never */
-	int64_t *progress_ms; /* set (__atomic) at progress; NULL ok */
+	int64_t *progress_ms;  /* set (__atomic) at progress; NULL ok */
 };
 
 struct http_response {
-	long status; /* of the last hop */
-	bool html; /* content type says text/html */
-	char error_code[64]; /* X-Error-Code, "" when absent */
+	long status;		 /* of the last hop */
+	bool html;		 /* content type says text/html */
+	char error_code[64];	 /* X-Error-Code, "" when absent */
 	char error_message[256]; /* X-Error-Message, printable */
 	char next[2048]; /* Link: <…>; rel="next", absolute; "" when absent */
 	char last[2048]; /* URL of the last hop on the first host, if good */

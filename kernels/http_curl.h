@@ -25,10 +25,10 @@ struct http;
  */
 struct handle {
 	struct handle *next; /* http's mu */
-	uint64_t used; /* http's mu; larger is later */
-	bool lent; /* http's mu */
+	uint64_t used;	     /* http's mu; larger is later */
+	bool lent;	     /* http's mu */
 	const struct http_library *curl;
-	CURL *easy; /* owned */
+	CURL *easy;   /* owned */
 	CURLM *multi; /* owned */
 	char why[CURL_ERROR_SIZE];
 };

@@ -488,14 +488,14 @@ static int get(struct http *h, const struct http_request *req, bool stream,
 	       struct http_response *resp, struct err *err)
 {
 	struct http_response unused;
-	struct call c = {.hop = {.location = NULL},
-			 .h = h,
-			 .req = req,
-			 .resp = resp ? resp : &unused,
-			 .stream = stream,
-			 .at = req->from,
-			 .mark = req->from,
-			 .why = ERR_INIT};
+	struct call c = { .hop = { .location = NULL },
+			  .h = h,
+			  .req = req,
+			  .resp = resp ? resp : &unused,
+			  .stream = stream,
+			  .at = req->from,
+			  .mark = req->from,
+			  .why = ERR_INIT };
 	int r;
 
 	memset(c.resp, 0, sizeof(*c.resp));
@@ -550,7 +550,7 @@ int http_get_text(struct http *h, struct http_request *req, struct text *out,
 		  struct http_response *resp, struct err *err)
 {
 	struct text_sink t = {
-		.sink = {.begin = text_begin, .write = text_write},
+		.sink = { .begin = text_begin, .write = text_write },
 		.out = out,
 		.start = out->len,
 	};

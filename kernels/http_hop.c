@@ -22,10 +22,10 @@ struct exchange {
 	struct http_hop *hop;
 	struct handle *handle;	  /* lent */
 	struct curl_slist *lines; /* owned; holds the token: wiped */
-	bool folder_only; /* of certificates */
+	bool folder_only;	  /* of certificates */
 	bool connected;
 	bool in_body;
-	bool head_full; /* with what comes behind the body, it is too long */
+	bool head_full;	  /* with what comes behind the body, it is too long */
 	int64_t heard_ms; /* when something came from the host */
 	int stopped;	  /* 0, or why a callback ended it */
 };
@@ -67,8 +67,8 @@ static size_t on_body(char *p, size_t one, size_t n, void *arg)
 					 CURLINFO_RESPONSE_CODE,
 					 &x->hop->status);
 		(void)curl->easy_getinfo(x->handle->easy,
-					CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
-					&length);
+					 CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+					 &length);
 		x->hop->length = length;
 	}
 	x->stopped = x->hop->body(x->hop, p, n);
@@ -180,7 +180,7 @@ static int set_manners(struct http *h, struct handle *t)
 	bad |= curl->easy_setopt(e, CURLOPT_USERAGENT, h->user_agent) != 0;
 	bad |= curl->easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L) != 0;
 	bad |= curl->easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
-				(long)h->options.connect_timeout_ms) != 0;
+				 (long)h->options.connect_timeout_ms) != 0;
 	/* A proxy's own head is not the host's. */
 	bad |= curl->easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) != 0;
 	/* Who cancels does not wait for a name server that is silent. */
@@ -190,7 +190,7 @@ static int set_manners(struct http *h, struct handle *t)
 	(void)curl->easy_setopt(e, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	/* Not in every build of curl; without it, HTTP/1.1 is spoken. */
 	(void)curl->easy_setopt(e, CURLOPT_HTTP_VERSION,
-			       (long)CURL_HTTP_VERSION_2TLS);
+				(long)CURL_HTTP_VERSION_2TLS);
 	return bad ? -EIO : 0;
 }
 
@@ -330,7 +330,7 @@ static int finish(struct http *h, struct exchange *x, CURLcode c,
 	char *location = NULL;
 
 	(void)curl->easy_getinfo(x->handle->easy, CURLINFO_RESPONSE_CODE,
-				&hop->status);
+				 &hop->status);
 	if (x->head_full)
 		return err_set(err, EIO, "the head of the answer is too long");
 	if (x->stopped)
@@ -340,7 +340,7 @@ static int finish(struct http *h, struct exchange *x, CURLcode c,
 	if (c)
 		return judge(x->handle, c, err);
 	(void)curl->easy_getinfo(x->handle->easy, CURLINFO_REDIRECT_URL,
-				&location);
+				 &location);
 	if (!location)
 		return 0;
 	hop->location = text_dup(location, strlen(location));
@@ -362,7 +362,7 @@ static bool pipe_block(sigset_t *pipe, sigset_t *before)
 
 static void pipe_restore(const sigset_t *pipe, const sigset_t *before, bool had)
 {
-	static const struct timespec now = {.tv_sec = 0, .tv_nsec = 0};
+	static const struct timespec now = { .tv_sec = 0, .tv_nsec = 0 };
 
 	if (!had)
 		while (sigtimedwait(pipe, NULL, &now) < 0 && errno == EINTR)
@@ -372,7 +372,7 @@ static void pipe_restore(const sigset_t *pipe, const sigset_t *before, bool had)
 
 int http_hop(struct http *h, struct http_hop *hop, struct err *err)
 {
-	struct exchange x = {.hop = hop};
+	struct exchange x = { .hop = hop };
 	CURLcode c = CURLE_OK;
 	sigset_t pipe;
 	sigset_t before;

@@ -32,16 +32,16 @@ struct http_count {
 
 struct http {
 	struct http_options options; /* the strings: owned copies */
-	char *user_agent; /* owned */
-	struct hosts *hosts; /* owned */
-	struct token *token; /* owned */
-	struct share *share; /* mu until it is there; owned */
+	char *user_agent;	     /* owned */
+	struct hosts *hosts;	     /* owned */
+	struct token *token;	     /* owned */
+	struct share *share;	     /* mu until it is there; owned */
 	struct lock mu;
-	struct handle *handles; /* mu; owned, all */
-	size_t count_n; /* mu */
+	struct handle *handles;			   /* mu; owned, all */
+	size_t count_n;				   /* mu */
 	struct http_count counts[HTTP_LABELS_MAX]; /* mu */
-	uint64_t bytes; /* mu; of good bodies */
-	uint64_t lent_count; /* mu */
+	uint64_t bytes;				   /* mu; of good bodies */
+	uint64_t lent_count;			   /* mu */
 	bool silent; /* __atomic; the last request got no answer */
 	bool bundle; /* __atomic; the folder of certificates is not enough */
 	bool warned; /* __atomic; said that a token is not sent in clear text */
@@ -51,7 +51,7 @@ struct http {
 struct http_url {
 	char host[HOSTS_NAME_MAX]; /* "host:port" */
 	bool https;
-	bool loopback; /* this machine, whatever a name server says */
+	bool loopback;	 /* this machine, whatever a name server says */
 	char shown[512]; /* without user, password, query; for messages */
 };
 
@@ -71,8 +71,8 @@ char *http_url_join(const char *base, const char *rel);
 struct http_hop {
 	const char *url;
 	const char *token; /* NULL: no authorization */
-	bool direct; /* past all proxies */
-	uint64_t from; /* 0: no range */
+	bool direct;	   /* past all proxies */
+	uint64_t from;	   /* 0: no range */
 	const bool *cancelled;
 	int64_t deadline_ms; /* CLOCK_MONOTONIC; body() may move it */
 	/* A part of the body; other than 0 ends the exchange with it. */

@@ -13,6 +13,7 @@
 struct err;
 
 /* result, name behind "curl_", parameters */
+/* clang-format off */
 #define HTTP_LOAD_CALLS(X) \
 	X(CURLcode, global_init, (long flags)) \
 	X(CURL *, easy_init, (void)) \
@@ -42,6 +43,7 @@ struct err;
 	X(CURLUcode, url_get, (const CURLU *, CURLUPart, char **, unsigned)) \
 	X(CURLUcode, url_set, (CURLU *, CURLUPart, const char *, unsigned)) \
 	X(void, free, (void *))
+/* clang-format on */
 
 #define HTTP_LOAD_FIELD(result, name, parameters) result(*name) parameters;
 struct http_library {

@@ -94,7 +94,7 @@ int hub_json_refs(const char *s, size_t n, struct source_refs *out,
 		  struct err *err)
 {
 	AUTO(auto_json) struct json *root = NULL;
-	struct source_refs refs = {.branches = NULL};
+	struct source_refs refs = { .branches = NULL };
 	int r = parse(&root, s, n, err);
 
 	if (r < 0)
@@ -158,7 +158,7 @@ static int add_item(struct hub_page *page, const struct json *item,
 	const char *type = json_get_string(item, "type");
 	const char *path = json_get_string(item, "path");
 	const char *name;
-	struct digest digest = {.kind = DIGEST_NONE};
+	struct digest digest = { .kind = DIGEST_NONE };
 	uint64_t size = 0;
 	bool file;
 	int r = 0;

@@ -44,18 +44,18 @@ static const struct {
 	const char *name;
 	unsigned rule;
 } fields[F_COUNT] = {
-	[F_NAME] = {"name", REQUIRED},
-	[F_ID] = {"id", REQUIRED},
-	[F_VERSION] = {"version", REQUIRED},
-	[F_MINVER] = {"kernels-minver", NULL_IS_ABSENT},
-	[F_LICENSE] = {"license", REQUIRED},
-	[F_UPSTREAM] = {"upstream", NULL_IS_ABSENT},
-	[F_SOURCE] = {"source", NULL_IS_ABSENT},
-	[F_PYTHON_DEPENDS] = {"python-depends", REQUIRED},
-	[F_KERNEL_DEPENDS] = {"kernel-depends", 0},
-	[F_BACKEND] = {"backend", REQUIRED},
-	[F_DIGEST] = {"digest", NULL_IS_ABSENT},
-	[F_PROVENANCE] = {"provenance", NULL_IS_ABSENT},
+	[F_NAME] = { "name", REQUIRED },
+	[F_ID] = { "id", REQUIRED },
+	[F_VERSION] = { "version", REQUIRED },
+	[F_MINVER] = { "kernels-minver", NULL_IS_ABSENT },
+	[F_LICENSE] = { "license", REQUIRED },
+	[F_UPSTREAM] = { "upstream", NULL_IS_ABSENT },
+	[F_SOURCE] = { "source", NULL_IS_ABSENT },
+	[F_PYTHON_DEPENDS] = { "python-depends", REQUIRED },
+	[F_KERNEL_DEPENDS] = { "kernel-depends", 0 },
+	[F_BACKEND] = { "backend", REQUIRED },
+	[F_DIGEST] = { "digest", NULL_IS_ABSENT },
+	[F_PROVENANCE] = { "provenance", NULL_IS_ABSENT },
 };
 
 static int bad(struct err *err, const char *key, const char *what)
@@ -393,8 +393,8 @@ int metadata_parse(struct metadata *out, const char *s, size_t n,
 		   struct err *err)
 {
 	AUTO(auto_json) struct json *root = NULL;
-	const struct json *f[F_COUNT] = {NULL};
-	struct metadata m = {.dirty = false};
+	const struct json *f[F_COUNT] = { NULL };
+	struct metadata m = { .dirty = false };
 	int r;
 
 	if (n > METADATA_BYTES_MAX)
@@ -436,7 +436,7 @@ int metadata_complete(const struct metadata *m, const struct tree *build,
 
 	for (size_t i = 0; i < m->digest_count; i++) {
 		uint32_t at = tree_find(build, m->digest_files[i]);
-		struct tree_entry e = {.kind = TREE_FOLDER};
+		struct tree_entry e = { .kind = TREE_FOLDER };
 
 		if (at != TREE_NONE)
 			tree_get(build, at, &e);

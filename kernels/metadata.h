@@ -18,7 +18,7 @@ struct tree;
 struct metadata {
 	char name[97];
 	char backend[16];
-	bool dirty; /* built from uncommitted sources */
+	bool dirty;	     /* built from uncommitted sources */
 	char **digest_files; /* owned; NULL when there is no digest */
 	size_t digest_count;
 };

@@ -235,7 +235,7 @@ int ref_parse_repo(struct repo_id *out, const char *s, struct err *err)
 int ref_parse(struct ref *out, const char *s, struct err *err)
 {
 	const char *at = strchr(s, '@');
-	struct ref r = {.kind = REV_DEFAULT};
+	struct ref r = { .kind = REV_DEFAULT };
 	int rc;
 
 	rc = parse_repo(&r.repo, s, at ? (size_t)(at - s) : strlen(s), err);
@@ -251,7 +251,7 @@ int ref_parse_step(struct ref *out, const char *owner, const char *step,
 {
 	const char *at = strchr(step, '@');
 	size_t n = at ? (size_t)(at - step) : strlen(step);
-	struct ref r = {.kind = REV_DEFAULT};
+	struct ref r = { .kind = REV_DEFAULT };
 	const char *fault;
 	int rc;
 

@@ -30,16 +30,16 @@ struct repo_id {
 
 enum rev_kind {
 	REV_DEFAULT, /* nothing was said */
-	REV_LATEST, /* the default, without lock and config */
+	REV_LATEST,  /* the default, without lock and config */
 	REV_VERSION, /* vN or N: a version branch */
-	REV_COMMIT, /* 40 lower-case hex digits */
-	REV_NAME, /* a branch or tag, vX.Y.Z included */
+	REV_COMMIT,  /* 40 lower-case hex digits */
+	REV_NAME,    /* a branch or tag, vX.Y.Z included */
 };
 
 struct ref {
 	struct repo_id repo;
 	enum rev_kind kind;
-	uint32_t version; /* of REV_VERSION */
+	uint32_t version;	   /* of REV_VERSION */
 	char rev[REF_REV_MAX + 1]; /* as git spells it: "v2" for "2"; may
 				    * hold '/'; "" for REV_DEFAULT */
 };

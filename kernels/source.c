@@ -69,7 +69,7 @@ static int compare(const void *a, const void *b)
 int source_names_from(struct source_names *out, const char *s, size_t n,
 		      struct err *err)
 {
-	struct source_names names = {.names = NULL};
+	struct source_names names = { .names = NULL };
 	size_t room = 1;
 	size_t kept = 0;
 

@@ -315,10 +315,10 @@ static int hub_tree(struct source *s, const struct repo_id *repo,
 	AUTO(auto_text) struct text what = TEXT_INIT(URL_MAX);
 	struct http_response a;
 	struct tree_pages t = {
-		.pages = {.endpoint = "tree",
-			  .entries_max = TREE_ENTRIES_MAX,
-			  .take = take_tree},
-		.page = {.dir = dir, .recursive = recursive, .builder = b},
+		.pages = { .endpoint = "tree",
+			   .entries_max = TREE_ENTRIES_MAX,
+			   .take = take_tree },
+		.page = { .dir = dir, .recursive = recursive, .builder = b },
 	};
 	int r;
 
@@ -361,11 +361,11 @@ static int hub_kernels(struct source *s, const char *owner,
 {
 	AUTO(auto_text) struct text url = TEXT_INIT(URL_MAX);
 	AUTO(auto_text) struct text what = TEXT_INIT(URL_MAX);
-	struct http_response a = {.status = 0};
+	struct http_response a = { .status = 0 };
 	struct kernel_pages k = {
-		.pages = {.endpoint = "kernels",
-			  .entries_max = SOURCE_KERNELS_MAX,
-			  .take = take_kernels},
+		.pages = { .endpoint = "kernels",
+			   .entries_max = SOURCE_KERNELS_MAX,
+			   .take = take_kernels },
 		.owner = owner,
 		.names = TEXT_INIT(SOURCE_KERNELS_MAX * (REF_PART_MAX + 1)),
 	};
@@ -425,9 +425,9 @@ static int hub_file(struct source *s, const struct source_file *f,
 {
 	AUTO(auto_text) struct text url = TEXT_INIT(URL_MAX);
 	AUTO(auto_text) struct text what = TEXT_INIT(URL_MAX);
-	struct http_response a = {.status = 0};
+	struct http_response a = { .status = 0 };
 	struct file_sink to = {
-		.sink = {.begin = file_begin, .write = file_write},
+		.sink = { .begin = file_begin, .write = file_write },
 		.to = sink,
 		.answer = &a,
 		.file = f,

@@ -31,8 +31,8 @@
  * cannot be written says so when it is tried.
  */
 
-#define TAG_TEXT                                                               \
-	"Signature: 8a477f597d28d172789f06886806bc55\n"                        \
+#define TAG_TEXT \
+	"Signature: 8a477f597d28d172789f06886806bc55\n" \
 	"# This folder is a cache of kernelfs and may be deleted.\n"
 
 /* A lock that another process takes away at that moment is tried again. */
@@ -155,10 +155,10 @@ int store_open_partial(struct store *s, const char *stem, int *folder,
 	for (int i = 0; i < PARTIAL_TRIES; i++) {
 		AUTO(auto_close) int fd = -1;
 
-		(void)snprintf(name, STORE_NAME_MAX, "%.40s.%ld.%u", stem,
-			       (long)getpid(),
-			       __atomic_add_fetch(&counter, 1,
-						  __ATOMIC_RELAXED));
+		(void)snprintf(
+			name, STORE_NAME_MAX, "%.40s.%ld.%u", stem,
+			(long)getpid(),
+			__atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
 		fd = openat(partial, name,
 			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 		if (fd < 0 && errno != EEXIST) {

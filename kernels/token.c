@@ -121,8 +121,8 @@ static char *default_file(bool *found)
 
 static void read_environment(struct token *t)
 {
-	static const char *const names[] = {"HF_TOKEN",
-					    "HUGGING_FACE_HUB_TOKEN"};
+	static const char *const names[] = { "HF_TOKEN",
+					     "HUGGING_FACE_HUB_TOKEN" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const char *s = env_get(names[i]);

@@ -42,14 +42,14 @@ struct tree_entry {
 	const char *path; /* borrowed from the tree; NUL-terminated */
 	const char *name; /* its last step */
 	enum tree_kind kind;
-	uint64_t size; /* bytes; 0 for a folder */
+	uint64_t size;	      /* bytes; 0 for a folder */
 	struct digest digest; /* of a file; DIGEST_NONE for a folder */
 };
 
 struct tree;
 
 struct tree *tree_ref(struct tree *t); /* returns t */
-void tree_unref(struct tree *t); /* NULL allowed */
+void tree_unref(struct tree *t);       /* NULL allowed */
 uint32_t tree_count(const struct tree *t);
 /* Bytes of all files. */
 uint64_t tree_bytes(const struct tree *t);

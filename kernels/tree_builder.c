@@ -152,7 +152,7 @@ int tree_builder_add(struct tree_builder *b, const char *path,
 		     enum tree_kind kind, uint64_t size,
 		     const struct digest *digest, struct err *err)
 {
-	struct item item = {.size = size, .kind = kind};
+	struct item item = { .size = size, .kind = kind };
 	size_t n = strnlen(path, TREE_PATH_MAX + 1);
 
 	if (b->failed)
@@ -326,7 +326,7 @@ static int join(const struct writer *w, void **bytes, size_t *n,
 int tree_builder_end(struct tree_builder *b, void **bytes, size_t *n,
 		     struct err *err)
 {
-	struct writer w = {.b = b, .open = TREE_NONE};
+	struct writer w = { .b = b, .open = TREE_NONE };
 	int r = 0;
 
 	if (b->failed)

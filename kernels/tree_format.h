@@ -28,8 +28,8 @@
 #define TREE_STEP_MAX 255u
 /* A million paths of 268 bytes; offsets of records are 32 bits wide. */
 #define TREE_STRINGS_MAX (UINT64_C(256) << 20)
-#define TREE_SIZE_MAX                                                          \
-	(sizeof(struct tree_header) + TREE_STRINGS_MAX +                       \
+#define TREE_SIZE_MAX \
+	(sizeof(struct tree_header) + TREE_STRINGS_MAX + \
 	 (uint64_t)TREE_ENTRIES_MAX * sizeof(struct tree_record))
 
 struct tree_header {

@@ -138,7 +138,7 @@ static int make_trust(void *ctx, const void *key, size_t len,
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
 		    enum memo_stage stage, struct err *err)
 {
-	struct memo_ref ref = {0};
+	struct memo_ref ref = { 0 };
 	bool yes = false;
 	int n;
 

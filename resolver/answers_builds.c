@@ -140,7 +140,7 @@ static int listed(const struct picking *w, enum answers_table t,
 		  const struct pick *p, const char *rest, struct tree **out,
 		  struct err *err)
 {
-	struct memo_ref ref = {0};
+	struct memo_ref ref = { 0 };
 	struct answers_key k;
 	int n;
 
@@ -214,7 +214,7 @@ static int world_metadata(void *ctx, const struct pick *p, const char *variant,
 	const struct picking *w = ctx;
 	char dir[sizeof("build/") + REF_TEXT_MAX];
 	uint32_t i = tree_find(build, "metadata.json");
-	struct tree_entry e = {.kind = TREE_FOLDER};
+	struct tree_entry e = { .kind = TREE_FOLDER };
 
 	if (i != TREE_NONE)
 		tree_get(build, i, &e);
@@ -239,7 +239,7 @@ static int make_pick(void *ctx, const void *key, size_t len,
 		     enum memo_stage stage, void **value, int64_t *keep_ms,
 		     struct err *err)
 {
-	struct picking w = {.r = ctx, .stage = stage};
+	struct picking w = { .r = ctx, .stage = stage };
 	const struct pick_world world = {
 		.ctx = &w,
 		.builds = world_builds,

@@ -17,7 +17,7 @@
 /* Does the owner's list, if it is known, name this repository? */
 static bool is_listed(struct resolve *r, const struct repo_id *repo)
 {
-	struct memo_ref ref = {0};
+	struct memo_ref ref = { 0 };
 	bool found = false;
 
 	if (memo_ask(r->memo[ANSWERS_KERNELS], repo->owner, strlen(repo->owner),
@@ -42,12 +42,12 @@ static bool is_named(const struct resolve *r, const struct repo_id *repo)
 /* Was it there when this machine last heard of it? */
 static bool is_on_disk(struct resolve *r, const struct repo_id *repo)
 {
-	struct source_names names = {0};
-	struct source_refs refs = {0};
+	struct source_names names = { 0 };
+	struct source_refs refs = { 0 };
 	bool found = false;
 
-	if (catalog_kernels(r->catalog, repo->owner, CATALOG_DISK, &names,
-			    NULL, NULL) == 0) {
+	if (catalog_kernels(r->catalog, repo->owner, CATALOG_DISK, &names, NULL,
+			    NULL) == 0) {
 		for (size_t i = 0; i < names.count && !found; i++)
 			found = !strcmp(names.names[i], repo->name);
 		source_names_done(&names);
@@ -194,7 +194,7 @@ static int make_refs(void *ctx, const void *key, size_t len,
 static const struct source_ref *default_ref(const struct source_refs *refs)
 {
 	const struct source_ref *best = NULL;
-	struct version_tag top = {{0}};
+	struct version_tag top = { { 0 } };
 	uint32_t highest = 0;
 
 	for (size_t i = 0; i < refs->branch_count; i++) {
@@ -277,7 +277,7 @@ static int commit_from_refs(struct resolve *r, const struct ref *ref,
 	char repo[2 * REF_PART_MAX + 2];
 	const struct source_ref *found;
 	const struct repo_id *moved_to;
-	struct memo_ref refs = {0};
+	struct memo_ref refs = { 0 };
 	int n;
 
 	(void)snprintf(repo, sizeof(repo), "%s/%s", ref->repo.owner,

@@ -15,7 +15,7 @@ enum assign {
 	ASSIGN_MISSING, /* no such line */
 	ASSIGN_NONE,
 	ASSIGN_BOOL,
-	ASSIGN_STRING, /* `out` has it */
+	ASSIGN_STRING,	   /* `out` has it */
 	ASSIGN_UNREADABLE, /* an expression, an escape, or too long */
 };
 

@@ -34,8 +34,8 @@ static struct shown shown(const struct version *v)
 	return out;
 }
 
-__attribute__((format(printf, 2, 3))) static bool
-refuse(char reason[CHOOSE_REASON_MAX], const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static bool refuse(
+	char reason[CHOOSE_REASON_MAX], const char *fmt, ...)
 {
 	va_list ap;
 
@@ -63,22 +63,26 @@ static bool accept_framework(const struct variant *v, const struct env *e,
 	if (v->kind == VARIANT_STABLE)
 		return (e->torch.known &&
 			version_compare(&v->framework, &e->torch) <= 0) ||
-		       refuse(reason, "Torch stable ABI version (%s) is too "
+		       refuse(reason,
+			      "Torch stable ABI version (%s) is too "
 			      "new for environment Torch version (%s)",
 			      built.s, shown(&e->torch).s);
 	if (v->kind == VARIANT_FFI)
 		return is_same(&v->framework, &e->ffi) ||
-		       refuse(reason, "tvm-ffi version (%s) does not match "
-			      "environment tvm-ffi version (%s)", built.s,
-			      shown(&e->ffi).s);
+		       refuse(reason,
+			      "tvm-ffi version (%s) does not match "
+			      "environment tvm-ffi version (%s)",
+			      built.s, shown(&e->ffi).s);
 	if (!is_same(&v->framework, &e->torch))
-		return refuse(reason, "Torch version (%s) does not match "
-			      "environment Torch version (%s)", built.s,
-			      shown(&e->torch).s);
+		return refuse(reason,
+			      "Torch version (%s) does not match "
+			      "environment Torch version (%s)",
+			      built.s, shown(&e->torch).s);
 	return v->abi == ABI_NONE || v->abi == e->abi ||
-	       refuse(reason, "Torch CXX11 ABI (%s) does not match "
-		      "environment Torch CXX11 ABI (%s)", python_abi(v->abi),
-		      python_abi(e->abi));
+	       refuse(reason,
+		      "Torch CXX11 ABI (%s) does not match "
+		      "environment Torch CXX11 ABI (%s)",
+		      python_abi(v->abi), python_abi(e->abi));
 }
 
 static bool accept_backend(const struct variant *v, const struct env *e,
@@ -91,19 +95,23 @@ static bool accept_backend(const struct variant *v, const struct env *e,
 	if (e->backend == BACKEND_CUDA && v->backend == BACKEND_CUDA)
 		return (built->major == here->major &&
 			built->minor <= here->minor) ||
-		       refuse(reason, "CUDA version (%s) is not compatible "
-			      "with system CUDA version (%s)", shown(built).s,
-			      shown(here).s);
+		       refuse(reason,
+			      "CUDA version (%s) is not compatible "
+			      "with system CUDA version (%s)",
+			      shown(built).s, shown(here).s);
 	variant_backend_print(v, theirs);
 	env_backend_print(e, ours);
 	if (strcmp(theirs, ours) != 0)
-		return refuse(reason, "backend (%s) does not match selected "
-			      "backend (%s)", theirs, ours);
+		return refuse(reason,
+			      "backend (%s) does not match selected "
+			      "backend (%s)",
+			      theirs, ours);
 	return v->backend != BACKEND_METAL ||
 	       version_compare(&e->macos, &metal_macos) >= 0 ||
-	       refuse(reason, "Metal kernels require macOS %s or later, "
-		      "system macOS version is %s", shown(&metal_macos).s,
-		      shown(&e->macos).s);
+	       refuse(reason,
+		      "Metal kernels require macOS %s or later, "
+		      "system macOS version is %s",
+		      shown(&metal_macos).s, shown(&e->macos).s);
 }
 
 static bool accept_arch(const struct variant *v, const struct env *e,
@@ -113,10 +121,12 @@ static bool accept_arch(const struct variant *v, const struct env *e,
 	if (e->free_threaded &&
 	    version_compare(&e->python, &stable_free_threading) < 0)
 		return refuse(reason, "arch kernel not supported on "
-			      "free-threaded Python <3.15");
+				      "free-threaded Python <3.15");
 	if (strcmp(v->cpu, e->cpu) != 0)
-		return refuse(reason, "CPU (%s) does not match system CPU "
-			      "(%s)", v->cpu, e->cpu);
+		return refuse(reason,
+			      "CPU (%s) does not match system CPU "
+			      "(%s)",
+			      v->cpu, e->cpu);
 	if (strcmp(v->os, e->os) != 0)
 		return refuse(reason, "OS (%s) does not match system OS (%s)",
 			      v->os, e->os);
@@ -127,13 +137,15 @@ static bool accept_noarch(const struct variant *v, const struct env *e,
 			  char reason[CHOOSE_REASON_MAX])
 {
 	/* what loaders for Ascend look for */
-	const char *name = e->backend == BACKEND_CANN ?
-				   "npu" :
-				   env_backend_name(e->backend);
+	const char *name = e->backend == BACKEND_CANN
+				   ? "npu"
+				   : env_backend_name(e->backend);
 
 	return variant_is_universal(v) || !strcmp(v->noarch, name) ||
-	       refuse(reason, "backend (%s) does not match system backend "
-		      "(%s) and is not universal", v->noarch, name);
+	       refuse(reason,
+		      "backend (%s) does not match system backend "
+		      "(%s) and is not universal",
+		      v->noarch, name);
 }
 
 /* ---- prefer ---- */
@@ -150,7 +162,7 @@ enum rank_key {
 	RANK_FAMILY,
 	RANK_STABLE_MAJOR,
 	RANK_STABLE_MINOR, /* or: has a C++ ABI tag */
-	RANK_BACKEND, /* or: is universal */
+	RANK_BACKEND,	   /* or: is universal */
 	RANK_KEYS,
 };
 
@@ -234,9 +246,9 @@ static int judge(struct ranked *list, struct decisions *d, const char *name,
 		d->skipped[d->skipped_count++] = copy;
 		return 0;
 	}
-	r->d.accepted = variant_is_arch(&v) ?
-				accept_arch(&v, env, r->d.reason) :
-				accept_noarch(&v, env, r->d.reason);
+	r->d.accepted = variant_is_arch(&v)
+				? accept_arch(&v, env, r->d.reason)
+				: accept_noarch(&v, env, r->d.reason);
 	r->rank = rank_of(&v, r->d.accepted);
 	r->d.name = copy;
 	d->items[d->count++].name = copy;

@@ -26,7 +26,7 @@ struct decisions {
 	struct decision *items; /* owned; best first, refused ones behind */
 	size_t count;
 	size_t accepted; /* that many stand in front */
-	char **skipped; /* owned; names that do not parse, in byte order */
+	char **skipped;	 /* owned; names that do not parse, in byte order */
 	size_t skipped_count;
 };
 

@@ -112,11 +112,14 @@ int env_select_backend(struct env *e, const char *name, struct err *err)
 		return 0;
 	}
 	if (e->backend == BACKEND_CPU)
-		return err_set(err, EINVAL, "Invalid backend '%s', system "
-			       "supported backends: cpu", name);
-	return err_set(err, EINVAL, "Invalid backend '%s', system supported "
-		       "backends: %s, %s", name, own_first ? own : "cpu",
-		       own_first ? "cpu" : own);
+		return err_set(err, EINVAL,
+			       "Invalid backend '%s', system "
+			       "supported backends: cpu",
+			       name);
+	return err_set(err, EINVAL,
+		       "Invalid backend '%s', system supported "
+		       "backends: %s, %s",
+		       name, own_first ? own : "cpu", own_first ? "cpu" : own);
 }
 
 /* ---- numbers ---- */
@@ -131,9 +134,9 @@ enum cut {
 
 static enum cut backend_cut(enum backend b)
 {
-	return b == BACKEND_CUDA ? CUT_CUDA :
-		b == BACKEND_XPU ? CUT_XPU :
-				   CUT_ROCM;
+	return b == BACKEND_CUDA  ? CUT_CUDA
+	       : b == BACKEND_XPU ? CUT_XPU
+				  : CUT_ROCM;
 }
 
 static size_t major_digits(struct cursor digits, enum cut cut)
@@ -282,8 +285,8 @@ struct reader {
 	struct err *err;
 };
 
-__attribute__((format(printf, 2, 3))) static int
-wrong(const struct reader *r, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static int wrong(const struct reader *r,
+						       const char *fmt, ...)
 {
 	char what[ERR_TEXT_MAX - SHOWN - 32];
 	va_list ap;
@@ -291,8 +294,8 @@ wrong(const struct reader *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	return err_set(r->err, EINVAL, "environment '%.*s': %s", SHOWN,
-		       r->spec, what);
+	return err_set(r->err, EINVAL, "environment '%.*s': %s", SHOWN, r->spec,
+		       what);
 }
 
 static bool read_backend(struct env *e, struct cursor p)
@@ -303,10 +306,9 @@ static bool read_backend(struct env *e, struct cursor p)
 
 		if (!cursor_skip(&at, backends[b].prefix))
 			continue;
-		if (backends[b].has_version ?
-			    !read_number(at, backend_cut(b),
-					 &e->backend_version) :
-			    !cursor_done(&at))
+		if (backends[b].has_version ? !read_number(at, backend_cut(b),
+							   &e->backend_version)
+					    : !cursor_done(&at))
 			continue;
 		e->backend = b;
 		return true;
@@ -317,8 +319,10 @@ static bool read_backend(struct env *e, struct cursor p)
 static int read_arch(const struct reader *r, const struct cursor *p)
 {
 	if (!read_backend(r->e, p[0]))
-		return wrong(r, "unknown backend '%.*s': as in cpu, cu130, "
-			     "rocm72", (int)cursor_left(&p[0]), p[0].p);
+		return wrong(r,
+			     "unknown backend '%.*s': as in cpu, cu130, "
+			     "rocm72",
+			     (int)cursor_left(&p[0]), p[0].p);
 	if (!copy_word(r->e->cpu, p[1]))
 		return wrong(r, "its CPU '%.*s' is no word",
 			     (int)cursor_left(&p[1]), p[1].p);
@@ -336,7 +340,7 @@ static int read_head(const struct reader *r, struct cursor head)
 	do {
 		if (n == HEAD_PIECES_MAX)
 			return wrong(r, "more between its '-' than a torch, a "
-				     "C++ ABI, a backend, a CPU and an OS");
+					"C++ ABI, a backend, a CPU and an OS");
 		pieces[n++] = cursor_until(&head, '-');
 	} while (cursor_skip_char(&head, '-'));
 	torch = pieces[0];
@@ -344,7 +348,7 @@ static int read_head(const struct reader *r, struct cursor head)
 		if (!cursor_skip(&torch, "torch") ||
 		    !read_number(torch, CUT_FIRST, &r->e->torch))
 			return wrong(r, "begins neither with a torch, as "
-				     "torch213, nor with notorch");
+					"torch213, nor with notorch");
 		if (n > 1 && cursor_equals(&pieces[1], "cxx11"))
 			r->e->abi = ABI_CXX11;
 		else if (n > 1 && cursor_equals(&pieces[1], "cxx98"))
@@ -352,7 +356,8 @@ static int read_head(const struct reader *r, struct cursor head)
 		arch += r->e->abi != ABI_NONE;
 	}
 	if (n != arch + 3)
-		return wrong(r, "needs exactly a backend, a CPU and an OS "
+		return wrong(r,
+			     "needs exactly a backend, a CPU and an OS "
 			     "behind '%.*s', as cu130-x86_64-linux",
 			     (int)cursor_left(&pieces[arch - 1]),
 			     pieces[arch - 1].p);
@@ -368,8 +373,10 @@ static int read_gpu(const struct reader *r, struct cursor p)
 	if (n < sizeof(gpu.arch))
 		memcpy(gpu.arch, p.p, n);
 	if (n >= sizeof(gpu.arch) || !env_gpu_arch_is_valid(gpu.arch))
-		return wrong(r, "'+%.*s' is no GPU: as in +sm90, +sm90a, "
-			     "+gfx942", (int)n, p.p);
+		return wrong(r,
+			     "'+%.*s' is no GPU: as in +sm90, +sm90a, "
+			     "+gfx942",
+			     (int)n, p.p);
 	for (size_t i = 0; i < e->gpu_count; i++)
 		if (!strcmp(e->gpus[i].arch, gpu.arch))
 			return 0;
@@ -405,8 +412,10 @@ static int read_python(const struct reader *r, struct cursor p)
 	}
 	if (!(threaded && cursor_done(&p)) &&
 	    !read_number(p, CUT_FIRST, &r->e->python))
-		return wrong(r, "'+py%.*s' is no Python: as in +py311, "
-			     "+py314t", (int)cursor_left(&text), text.p);
+		return wrong(r,
+			     "'+py%.*s' is no Python: as in +py311, "
+			     "+py314t",
+			     (int)cursor_left(&text), text.p);
 	r->e->free_threaded = threaded;
 	return 0;
 }
@@ -485,8 +494,8 @@ struct writer {
 	size_t len; /* < ENV_SPEC_MAX */
 };
 
-__attribute__((format(printf, 2, 3))) static void
-put(struct writer *w, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void put(struct writer *w,
+						      const char *fmt, ...)
 {
 	size_t room = ENV_SPEC_MAX - w->len;
 	va_list ap;

@@ -49,19 +49,19 @@ struct env_gpu {
 
 struct env {
 	struct version torch; /* known false: no torch */
-	char torch_text[64]; /* as torch says it, "" when unknown */
+	char torch_text[64];  /* as torch says it, "" when unknown */
 	enum cxx_abi abi;
 	enum backend backend;
 	struct version backend_version; /* CUDA, ROCm, XPU, CANN */
-	char cpu[ENV_WORD_MAX]; /* "x86_64" */
-	char os[ENV_WORD_MAX]; /* "linux" */
+	char cpu[ENV_WORD_MAX];		/* "x86_64" */
+	char os[ENV_WORD_MAX];		/* "linux" */
 	struct version ffi;
 	struct version python;
 	bool free_threaded;
 	struct version glibc;
 	struct version macos;
 	bool host_gpus; /* +gpus: those of the mount's machine */
-	bool any_gpu; /* +anygpu: do not look at GPU architectures */
+	bool any_gpu;	/* +anygpu: do not look at GPU architectures */
 	struct env_gpu gpus[ENV_GPUS_MAX];
 	size_t gpu_count;
 };

@@ -31,9 +31,9 @@ static void add_version(struct text *out, const char *name,
 
 void env_json(const struct env *e, struct text *out)
 {
-	static const char *const abi[] = { [ABI_NONE] = "null",
-					   [ABI_CXX98] = "false",
-					   [ABI_CXX11] = "true" };
+	static const char *const abi[] = {
+		[ABI_NONE] = "null", [ABI_CXX98] = "false", [ABI_CXX11] = "true"
+	};
 	char spec[ENV_SPEC_MAX];
 
 	text_add_char(out, '{');
@@ -152,9 +152,9 @@ static int get_backend(const struct json *j, struct env *e, struct err *err)
 	if (r == 0 &&
 	    e->backend_version.known != env_backend_has_version(e->backend))
 		return wrong(err, "backend_version",
-			     e->backend_version.known ?
-				     "null, and this backend has none" :
-				     "a version, and this backend has one");
+			     e->backend_version.known
+				     ? "null, and this backend has none"
+				     : "a version, and this backend has one");
 	return r;
 }
 
@@ -169,11 +169,13 @@ static int get_gpu(const struct json *j, struct env *e, struct err *err)
 			       ENV_GPUS_MAX);
 	if (!arch || !env_gpu_arch_is_valid(arch) ||
 	    (name && !json_is_string(name)))
-		return wrong(err, "gpus", "a list of {\"name\", \"arch\"} with "
+		return wrong(err, "gpus",
+			     "a list of {\"name\", \"arch\"} with "
 			     "an arch such as sm90 or gfx942");
 	if (name &&
 	    text_copy(gpu.name, sizeof(gpu.name), json_string(name)) < 0)
-		return wrong(err, "gpus", "a list of names of less than 64 "
+		return wrong(err, "gpus",
+			     "a list of names of less than 64 "
 			     "bytes");
 	(void)text_copy(gpu.arch, sizeof(gpu.arch), arch);
 	e->gpus[e->gpu_count++] = gpu;

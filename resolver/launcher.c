@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define SCRIPT_MAX 65536u /* a launcher is a page of shell */
-#define HOPS_MAX 8u /* launchers that call launchers */
+#define HOPS_MAX 8u	  /* launchers that call launchers */
 
 static int cannot_follow(struct err *err, const char *path, const char *why)
 {
@@ -71,8 +71,7 @@ static bool exec_target(struct cursor line, char out[PYTHON_PATH_MAX])
 }
 
 /* The last exec of a script decides; false when it cannot be told. */
-static bool script_target(const struct text *script,
-			  char out[PYTHON_PATH_MAX])
+static bool script_target(const struct text *script, char out[PYTHON_PATH_MAX])
 {
 	struct cursor c = { text_str(script), text_str(script) + script->len };
 	bool found = false;
@@ -160,8 +159,8 @@ static int prefix_of(char found[PYTHON_PATH_MAX], const char *path,
 	if (layout_above(prefix, real) < 0)
 		return cannot_follow(err, path,
 				     "no lib/python3.X is found above it");
-	if (path_join(bin, prefix, "bin/") == 0 &&
-	    text_starts(real, bin) && is_another(prefix, real))
+	if (path_join(bin, prefix, "bin/") == 0 && text_starts(real, bin) &&
+	    is_another(prefix, real))
 		return text_copy(found, PYTHON_PATH_MAX, real);
 	return text_copy(found, PYTHON_PATH_MAX, prefix);
 }
@@ -179,8 +178,7 @@ static int follow_script(char next[PYTHON_PATH_MAX], const char *path,
 
 		return r < 0 ? r : 1;
 	}
-	if (!script_target(script, next) ||
-	    !is_python_name(path_base(next)))
+	if (!script_target(script, next) || !is_python_name(path_base(next)))
 		return cannot_follow(err, path,
 				     "its last exec names no absolute path of "
 				     "an interpreter");
@@ -209,7 +207,8 @@ static int hop(char found[PYTHON_PATH_MAX], char at[PYTHON_PATH_MAX],
 	if (memcmp(magic, "#!", 2) != 0)
 		return prefix_of(found, at, real, err);
 	if (io_read_file(AT_FDCWD, real, &script) < 0)
-		return cannot_follow(err, at, "it is a script of more than "
+		return cannot_follow(err, at,
+				     "it is a script of more than "
 				     "64 KiB or no regular file");
 	memcpy(path, at, sizeof(path));
 	return follow_script(at, path, real, &script, err);

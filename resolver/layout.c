@@ -16,10 +16,10 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define PYVENV_MAX 65536u /* pyvenv.cfg: six lines */
+#define PYVENV_MAX 65536u	 /* pyvenv.cfg: six lines */
 #define SYSCONFIG_MAX (4u << 20) /* _sysconfigdata_*.py: about 100 KiB */
-#define LINKS_MAX 40u /* as the kernel */
-#define ENTRIES_MAX 65536u /* of a folder that is searched */
+#define LINKS_MAX 40u		 /* as the kernel */
+#define ENTRIES_MAX 65536u	 /* of a folder that is searched */
 
 /* What a pyvenv.cfg says. */
 struct pyvenv {
@@ -149,8 +149,7 @@ static void pyvenv_line(struct pyvenv *v, struct cursor line)
 	char key[64], value[PYTHON_PATH_MAX];
 	struct cursor name = cursor_until(&line, '=');
 
-	if (!cursor_skip_char(&line, '=') ||
-	    !trimmed(name, key, sizeof(key)) ||
+	if (!cursor_skip_char(&line, '=') || !trimmed(name, key, sizeof(key)) ||
 	    !trimmed(line, value, sizeof(value)))
 		return;
 	if (!strcasecmp(key, "home"))
@@ -163,8 +162,7 @@ static void pyvenv_line(struct pyvenv *v, struct cursor line)
 }
 
 /* The interpreter's own default is to see the system's packages. */
-static int pyvenv_read(struct pyvenv *out, const char *prefix,
-		       struct err *err)
+static int pyvenv_read(struct pyvenv *out, const char *prefix, struct err *err)
 {
 	struct pyvenv v = { .system_site = true };
 	AUTO(auto_text) struct text text = TEXT_INIT(PYVENV_MAX);
@@ -255,8 +253,8 @@ static void tag_choose(const char *prefix, const char *lib,
 		}
 		(void)snprintf(sub, sizeof(sub), "%s/os.py", e->d_name);
 		os = fstatat(dirfd(d), sub, &st, 0) == 0;
-		if (out->version.known && (whole != os ? whole :
-					   tag_compare(&t, out) <= 0))
+		if (out->version.known &&
+		    (whole != os ? whole : tag_compare(&t, out) <= 0))
 			continue;
 		whole = os;
 		*out = t;
@@ -324,7 +322,8 @@ static int not_a_prefix(struct err *err, const char *prefix)
 {
 	return err_set(err, ENOENT,
 		       "'%s' is no Python prefix: no pyvenv.cfg and no "
-		       "lib/python3.X in it", prefix);
+		       "lib/python3.X in it",
+		       prefix);
 }
 
 /* `l` has the prefix; fill in the rest. */
@@ -340,7 +339,8 @@ static int fill(struct layout *l, const char *interpreter, struct err *err)
 	if (!l->tag.version.known)
 		return err_set(err, ENOENT,
 			       "'%s' does not tell which Python it is: no "
-			       "lib/python3.X in it", l->prefix);
+			       "lib/python3.X in it",
+			       l->prefix);
 	memcpy(l->base, l->prefix, sizeof(l->base));
 	l->venv = venv.exists;
 	l->system_site = venv.exists && venv.system_site;

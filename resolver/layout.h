@@ -27,9 +27,9 @@ struct layout {
 	char prefix[PYTHON_PATH_MAX];
 	char base[PYTHON_PATH_MAX]; /* of a venv; else the prefix itself */
 	bool venv;
-	bool system_site; /* a venv that also sees the base's packages */
+	bool system_site;      /* a venv that also sees the base's packages */
 	struct layout_tag tag; /* as the folder's name says it */
-	bool free_threaded; /* as name or _sysconfigdata say it */
+	bool free_threaded;    /* as name or _sysconfigdata say it */
 };
 
 /* "python3.X" or "python3.Xt" and nothing else. */

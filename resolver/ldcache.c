@@ -99,9 +99,9 @@ static int search(char found[PYTHON_PATH_MAX], const struct cursor *c,
 			return -EINVAL;
 		if ((word(entry) & FLAGS_MASK) == FLAGS_MINE &&
 		    text_starts(name, start))
-			return text_copy(found, PYTHON_PATH_MAX, path) < 0 ?
-				       -EINVAL :
-				       0;
+			return text_copy(found, PYTHON_PATH_MAX, path) < 0
+				       ? -EINVAL
+				       : 0;
 	}
 	return -ENOENT;
 }
@@ -120,7 +120,9 @@ int ldcache_find(char found[PYTHON_PATH_MAX], const char *file,
 	c = (struct cursor){ text_str(&text), text_str(&text) + text.len };
 	r = skip_old(&c) ? search(found, &c, start) : -EINVAL;
 	if (r < 0 && r != -ENOENT)
-		return err_set(err, -r, "'%s' is no cache of the dynamic "
-			       "linker, or is damaged", file);
+		return err_set(err, -r,
+			       "'%s' is no cache of the dynamic "
+			       "linker, or is damaged",
+			       file);
 	return r;
 }

@@ -75,7 +75,7 @@ static int judge(struct pick *p, const char *variant,
 	AUTO(auto_tree) struct tree *tree = NULL;
 	AUTO(auto_text) struct text json = TEXT_INIT(METADATA_BYTES_MAX);
 	char nested[REF_PART_MAX + 16];
-	struct metadata meta = {0};
+	struct metadata meta = { 0 };
 	struct err why = ERR_INIT;
 	bool dirty, inside;
 	int r;

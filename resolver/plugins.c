@@ -51,8 +51,10 @@ static void plugin_line(struct plugins *out, struct cursor line,
 	else if (cursor_equals(&module, "torch_npu"))
 		out->npu = true;
 	else
-		text_printf(notes, "plugin of torch without a known backend: "
-			    "%.*s\n", (int)cursor_left(&module), module.p);
+		text_printf(notes,
+			    "plugin of torch without a known backend: "
+			    "%.*s\n",
+			    (int)cursor_left(&module), module.p);
 }
 
 void plugins_parse(struct plugins *out, const char *text, struct text *notes)
@@ -130,8 +132,8 @@ static bool walk_step(struct walk *w, char found[PYTHON_PATH_MAX])
 	char folder[PYTHON_PATH_MAX], path[PYTHON_PATH_MAX];
 	AUTO(auto_closedir) DIR *d = NULL;
 
-	if (text_copy(folder, sizeof(folder),
-		      text_str(&w->folders) + w->next) < 0)
+	if (text_copy(folder, sizeof(folder), text_str(&w->folders) + w->next) <
+	    0)
 		folder[0] = '\0';
 	w->next += strlen(text_str(&w->folders) + w->next) + 1;
 	d = opendir(folder);
@@ -195,14 +197,17 @@ int plugins_cann(struct version *out, struct err *err)
 	int r;
 
 	if (!home || !home[0])
-		return err_set(err, EINVAL, "torch_npu is installed, but "
+		return err_set(err, EINVAL,
+			       "torch_npu is installed, but "
 			       "ASCEND_HOME_PATH does not say where CANN is; "
 			       "set it or name the environment with "
 			       "--env=SPEC");
 	if (!find_install_info(path, home))
-		return err_set(err, EINVAL, "torch_npu is installed, but "
+		return err_set(err, EINVAL,
+			       "torch_npu is installed, but "
 			       "ASCEND_HOME_PATH '%s' has no "
-			       "ascend_*_install.info", home);
+			       "ascend_*_install.info",
+			       home);
 	r = io_read_file(AT_FDCWD, path, &text);
 	if (r < 0)
 		return err_errno(err, -r, "'%s'", path);

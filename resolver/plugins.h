@@ -16,9 +16,9 @@ struct sitepath;
 struct text;
 
 struct plugins {
-	bool tpu; /* torch_tpu */
+	bool tpu;    /* torch_tpu */
 	bool neuron; /* torch_neuronx */
-	bool npu; /* torch_npu */
+	bool npu;    /* torch_npu */
 };
 
 /* What one entry_points.txt names, added to `out`. */

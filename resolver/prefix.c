@@ -69,7 +69,8 @@ static int find_asked(char found[PYTHON_PATH_MAX], const char *asked,
 		return err_set(err, ENOTSUP,
 			       "'%s' stands for the system's Python by "
 			       "pyenv's choice; name its prefix with "
-			       "--python=PREFIX", asked);
+			       "--python=PREFIX",
+			       asked);
 	return r < 0 ? r : settle(found, prefix, err);
 }
 
@@ -94,8 +95,7 @@ static int find_on_path(char found[PYTHON_PATH_MAX], const char *name,
 		memcpy(folder, dir.p, cursor_left(&dir));
 		folder[cursor_left(&dir)] = '\0';
 		if (!path_has(folder, name, S_IFREG) ||
-		    path_join(path, folder, name) < 0 ||
-		    access(path, X_OK) < 0)
+		    path_join(path, folder, name) < 0 || access(path, X_OK) < 0)
 			continue;
 		r = launcher_follow(prefix, path, err);
 		if (r == -ENOENT)
@@ -105,8 +105,7 @@ static int find_on_path(char found[PYTHON_PATH_MAX], const char *name,
 	return -ENOENT;
 }
 
-int prefix_find(char found[PYTHON_PATH_MAX], const char *asked,
-		struct err *err)
+int prefix_find(char found[PYTHON_PATH_MAX], const char *asked, struct err *err)
 {
 	static const char *const names[] = { "python3", "python" };
 	const char *venv = getenv("VIRTUAL_ENV");
@@ -118,7 +117,8 @@ int prefix_find(char found[PYTHON_PATH_MAX], const char *asked,
 		return err_set(err, ENOTSUP,
 			       "VIRTUAL_ENV is '%s', which is no Python "
 			       "prefix; unset it or name one with "
-			       "--python=PREFIX", venv);
+			       "--python=PREFIX",
+			       venv);
 	if (venv && venv[0])
 		return settle(found, venv, err);
 	if (conda && conda[0] && layout_is_prefix(conda))
@@ -129,7 +129,8 @@ int prefix_find(char found[PYTHON_PATH_MAX], const char *asked,
 		if (r != -ENOENT)
 			return r;
 	}
-	return err_set(err, ENOENT, "no Python: no VIRTUAL_ENV, no "
+	return err_set(err, ENOENT,
+		       "no Python: no VIRTUAL_ENV, no "
 		       "CONDA_PREFIX, no python3 on PATH; name a prefix with "
 		       "--python=PREFIX");
 }

@@ -164,8 +164,7 @@ int pyenv_python(char found[PYTHON_PATH_MAX], const char *shim,
 	c = (struct cursor){ text_str(&names), text_str(&names) + names.len };
 	first[0] = '\0';
 	while (next_name(&c, version)) {
-		int r = installed(path, root, without_python(version),
-				  name);
+		int r = installed(path, root, without_python(version), name);
 
 		if (r == SYSTEM)
 			return -ENOENT;

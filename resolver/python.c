@@ -26,11 +26,10 @@
 
 #define VERSION_FILE_MAX 65536u
 #define METADATA_MAX (4u << 20) /* METADATA holds the whole README */
-#define NOTES_MAX 65536u /* that nobody reads */
+#define NOTES_MAX 65536u	/* that nobody reads */
 #define ENTRIES_MAX 65536u
 
-int python_find(char found[PYTHON_PATH_MAX], const char *asked,
-		struct err *err)
+int python_find(char found[PYTHON_PATH_MAX], const char *asked, struct err *err)
 {
 	return prefix_find(found, asked, err);
 }
@@ -155,7 +154,7 @@ static int find_backend(struct env *e, const struct torch *t,
 		e->backend = BACKEND_CANN;
 	if (r == 0)
 		text_printf(notes, "backend: from torch_npu and "
-			    "ASCEND_HOME_PATH\n");
+				   "ASCEND_HOME_PATH\n");
 	return r;
 }
 
@@ -178,8 +177,10 @@ static int find_torch(struct env *e, const struct sitepath *s,
 	if (r < 0)
 		return r;
 	if (version_parse(&e->torch, t.version) < 0)
-		return err_set(err, EINVAL, "'%s/version.py': '%s' is no "
-			       "version", dir, t.version);
+		return err_set(err, EINVAL,
+			       "'%s/version.py': '%s' is no "
+			       "version",
+			       dir, t.version);
 	memcpy(e->torch_text, t.version, sizeof(e->torch_text));
 	text_printf(notes, "torch: from %s/version.py\n", dir);
 	if (!strcmp(e->os, "linux"))
@@ -261,8 +262,10 @@ static void find_ffi(struct env *e, const struct sitepath *s,
 		text_printf(notes, "tvm-ffi: from its metadata in %s\n",
 			    folder);
 	else
-		text_printf(notes, "tvm-ffi: '%s/tvm_ffi' does not tell its "
-			    "version\n", folder);
+		text_printf(notes,
+			    "tvm-ffi: '%s/tvm_ffi' does not tell its "
+			    "version\n",
+			    folder);
 }
 
 /* ---- all of it ---- */

@@ -236,7 +236,7 @@ static int call_pick(void *arg, const void *key, size_t len, void *value)
 int resolve_each_pick(struct resolve *r,
 		      int (*each)(void *arg, const struct pick *p), void *arg)
 {
-	struct each_pick e = {each, arg};
+	struct each_pick e = { each, arg };
 
 	return memo_each(r->memo[ANSWERS_PICK], call_pick, &e);
 }
@@ -264,7 +264,7 @@ int resolve_each_commit(struct resolve *r,
 				    const struct resolve_commit *c),
 			void *arg)
 {
-	struct each_commit e = {each, arg};
+	struct each_commit e = { each, arg };
 
 	return memo_each(r->memo[ANSWERS_COMMIT], call_commit, &e);
 }

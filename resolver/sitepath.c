@@ -147,8 +147,8 @@ static int add_folder(struct sitepath *s, const char *path)
 
 /* ---- .pth files ---- */
 
-static int pth_line(struct sitepath *s, const char *folder,
-		    struct cursor line, const char *file, struct unseen *u)
+static int pth_line(struct sitepath *s, const char *folder, struct cursor line,
+		    const char *file, struct unseen *u)
 {
 	char path[PYTHON_PATH_MAX], name[PYTHON_PATH_MAX];
 	int r;
@@ -166,8 +166,8 @@ static int pth_line(struct sitepath *s, const char *folder,
 			(void)text_copy(u->hook, sizeof(u->hook), file);
 		return 0;
 	}
-	r = name[0] == '/' ? text_copy(path, sizeof(path), name) :
-			     path_join(path, folder, name);
+	r = name[0] == '/' ? text_copy(path, sizeof(path), name)
+			   : path_join(path, folder, name);
 	r = r < 0 ? 0 : add_folder(s, path);
 	return r < 0 ? r : 0;
 }
@@ -209,18 +209,19 @@ static void note_unseen(struct text *notes, const char *folder,
 			const struct unseen *u)
 {
 	if (u->hooks)
-		text_printf(notes, "%s: %u editable installs by import hook "
+		text_printf(notes,
+			    "%s: %u editable installs by import hook "
 			    "(first: %s) are not followed\n",
 			    folder, u->hooks, u->hook);
 	if (u->links)
-		text_printf(notes, "%s: %u egg links (first: %s) are not "
+		text_printf(notes,
+			    "%s: %u egg links (first: %s) are not "
 			    "followed; easy-install.pth is\n",
 			    folder, u->links, u->link);
 }
 
 /* A folder of packages, and what its .pth files add. */
-static int add_site(struct sitepath *s, const char *folder,
-		    struct text *notes)
+static int add_site(struct sitepath *s, const char *folder, struct text *notes)
 {
 	struct unseen u = { .hooks = 0 };
 	struct dirent **names = NULL;
@@ -265,9 +266,10 @@ static int add_pythonpath(struct sitepath *s, struct text *notes)
 		memcpy(path, one.p, cursor_left(&one));
 		path[cursor_left(&one)] = '\0';
 		if (path[0] != '/') {
-			text_printf(notes, "PYTHONPATH: '%s' is "
-					    "relative and not looked at\n",
-					    path);
+			text_printf(notes,
+				    "PYTHONPATH: '%s' is "
+				    "relative and not looked at\n",
+				    path);
 			continue;
 		}
 		r = add_folder(s, path);
@@ -390,8 +392,10 @@ int sitepath_read(struct sitepath *s, const struct layout *l,
 	if (r == 0 && (!l->venv || l->system_site))
 		r = add_prefix(s, l->base, tag, false, notes);
 	if (r == 0 && s->count == SITEPATH_FOLDERS_MAX)
-		text_printf(notes, "only the first %d folders of the search "
-			    "path are looked at\n", SITEPATH_FOLDERS_MAX);
+		text_printf(notes,
+			    "only the first %d folders of the search "
+			    "path are looked at\n",
+			    SITEPATH_FOLDERS_MAX);
 	return r;
 }
 

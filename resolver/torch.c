@@ -17,8 +17,7 @@
 
 #define CMAKE_MAX (1u << 20)
 
-static int field(const char *text, const char *name, char *out,
-		 struct err *err)
+static int field(const char *text, const char *name, char *out, struct err *err)
 {
 	switch (assign_find(text, name, out, TORCH_TEXT_MAX)) {
 	case ASSIGN_STRING:
@@ -29,8 +28,7 @@ static int field(const char *text, const char *name, char *out,
 	case ASSIGN_UNREADABLE:
 		break;
 	}
-	return err_set(err, EINVAL, "the value of '%s' is no plain text",
-		       name);
+	return err_set(err, EINVAL, "the value of '%s' is no plain text", name);
 }
 
 int torch_parse(struct torch *out, const char *text, struct err *err)
@@ -62,8 +60,10 @@ int torch_read(struct torch *out, const char *dir, struct err *err)
 		r = io_read_file(AT_FDCWD, path, &text);
 	/* Not -ENOENT: a torch is there, and it is broken. */
 	if (r < 0)
-		return err_set(err, EINVAL, "torch in '%s' has no version.py "
-			       "that can be read", dir);
+		return err_set(err, EINVAL,
+			       "torch in '%s' has no version.py "
+			       "that can be read",
+			       dir);
 	r = torch_parse(out, text_str(&text), err);
 	return r < 0 ? err_wrap(err, r, "'%s'", path) : 0;
 }
@@ -163,15 +163,18 @@ enum cxx_abi torch_abi(const char *dir, struct text *notes)
 		return r ? ABI_CXX11 : ABI_CXX98;
 	}
 	if (r != -ENOENT)
-		text_printf(notes, "C++ ABI: '%s': %s\n", path,
-			    err_text(&err));
+		text_printf(notes, "C++ ABI: '%s': %s\n", path, err_text(&err));
 	abi = abi_of_cmake(dir);
 	if (abi != ABI_NONE)
-		text_printf(notes, "C++ ABI: from %s/share/cmake/Torch/"
-			    "TorchConfig.cmake\n", dir);
+		text_printf(notes,
+			    "C++ ABI: from %s/share/cmake/Torch/"
+			    "TorchConfig.cmake\n",
+			    dir);
 	else
-		text_printf(notes, "C++ ABI: not known, '%s' has neither "
+		text_printf(notes,
+			    "C++ ABI: not known, '%s' has neither "
 			    "lib/libc10.so nor a TorchConfig.cmake that "
-			    "tells\n", dir);
+			    "tells\n",
+			    dir);
 	return abi;
 }

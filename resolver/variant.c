@@ -76,11 +76,11 @@ static bool parse_backend(struct variant *v, struct cursor p)
 
 		if (!cursor_skip(&at, env_backend_prefix(b)))
 			continue;
-		if (env_backend_has_version(b) ?
-			    cursor_left(&at) < 2 ||
-				    !split(at, cursor_left(&at) - 1,
-					   &v->backend_version) :
-			    !cursor_done(&at))
+		if (env_backend_has_version(b)
+			    ? cursor_left(&at) < 2 ||
+				      !split(at, cursor_left(&at) - 1,
+					     &v->backend_version)
+			    : !cursor_done(&at))
 			continue;
 		v->backend = b;
 		return true;
@@ -104,13 +104,15 @@ static int parse_arch(struct variant *v, struct cursor rest, const char *name,
 
 	if (!piece(&rest, &backend) || !piece(&rest, &cpu) ||
 	    !piece(&rest, &os) || piece(&rest, &more))
-		return err_set(err, EINVAL, "build '%s': needs exactly a "
+		return err_set(err, EINVAL,
+			       "build '%s': needs exactly a "
 			       "backend, a CPU and an OS behind its framework",
 			       name);
 	if (!parse_backend(v, backend))
-		return err_set(err, EINVAL, "build '%s': unknown backend "
-			       "'%.*s'", name, (int)cursor_left(&backend),
-			       backend.p);
+		return err_set(err, EINVAL,
+			       "build '%s': unknown backend "
+			       "'%.*s'",
+			       name, (int)cursor_left(&backend), backend.p);
 	copy(v->cpu, cpu);
 	copy(v->os, os);
 	return 0;
@@ -118,12 +120,14 @@ static int parse_arch(struct variant *v, struct cursor rest, const char *name,
 
 static int bad_framework(const char *name, const char *what, struct err *err)
 {
-	return err_set(err, EINVAL, "build '%s': %s needs its major and minor "
-		       "version as digits", name, what);
+	return err_set(err, EINVAL,
+		       "build '%s': %s needs its major and minor "
+		       "version as digits",
+		       name, what);
 }
 
-static int parse_stable(struct variant *v, struct cursor rest,
-			const char *name, struct err *err)
+static int parse_stable(struct variant *v, struct cursor rest, const char *name,
+			struct err *err)
 {
 	struct cursor abi = { NULL, NULL };
 
@@ -183,8 +187,10 @@ static int parse(struct variant *v, const char *name, struct err *err)
 		return parse_torch(v, first, rest, name, err);
 	if (cursor_equals(&first, "tvm") && rest.p && begins(rest, "ffi"))
 		return parse_ffi(v, rest, name, err);
-	return err_set(err, EINVAL, "build '%s': neither for torch nor for "
-		       "tvm-ffi", name);
+	return err_set(err, EINVAL,
+		       "build '%s': neither for torch nor for "
+		       "tvm-ffi",
+		       name);
 }
 
 int variant_parse(struct variant *out, const char *name, struct err *err)
@@ -193,8 +199,10 @@ int variant_parse(struct variant *out, const char *name, struct err *err)
 	int r;
 
 	if (strlen(name) > VARIANT_NAME_MAX)
-		return err_set(err, EINVAL, "build '%.64s…': its name has "
-			       "more than %d bytes", name, VARIANT_NAME_MAX);
+		return err_set(err, EINVAL,
+			       "build '%.64s…': its name has "
+			       "more than %d bytes",
+			       name, VARIANT_NAME_MAX);
 	r = parse(&v, name, err);
 	if (r == 0)
 		*out = v;

@@ -17,16 +17,16 @@ struct err;
 
 enum variant_kind {
 	VARIANT_STABLE, /* torch-stable-abiXY-… */
-	VARIANT_TORCH, /* torchXY[-cxx11]-… */
-	VARIANT_FFI, /* tvm-ffiXY-… */
+	VARIANT_TORCH,	/* torchXY[-cxx11]-… */
+	VARIANT_FFI,	/* tvm-ffiXY-… */
 	VARIANT_NOARCH, /* torch-<name> */
 };
 
 struct variant {
 	enum variant_kind kind;
 	struct version framework; /* torch, stable ABI or tvm-ffi */
-	enum cxx_abi abi; /* ABI_NONE: no tag, do not check */
-	enum backend backend; /* arch kinds */
+	enum cxx_abi abi;	  /* ABI_NONE: no tag, do not check */
+	enum backend backend;	  /* arch kinds */
 	struct version backend_version;
 	char cpu[VARIANT_NAME_MAX + 1];
 	char os[VARIANT_NAME_MAX + 1];

@@ -106,9 +106,8 @@ static bool skip_local(struct cursor *c)
 
 static bool skip_rest(struct cursor *c)
 {
-	static const char *const pre[] = { "alpha", "a",  "beta", "b",
-					   "preview", "pre", "c", "rc",
-					   NULL };
+	static const char *const pre[] = { "alpha", "a", "beta", "b", "preview",
+					   "pre",   "c", "rc",	 NULL };
 	static const char *const dev[] = { "dev", NULL };
 
 	while (cursor_left(c) >= 2 && *c->p == '.' && is_digit(c->p[1])) {
@@ -217,8 +216,8 @@ bool version_branch_parse(uint32_t *out, const char *s)
 	struct cursor c = cursor_of(s);
 	uint32_t n;
 
-	if (!cursor_skip_char(&c, 'v') ||
-	    !cursor_number(&c, DIGITS_MAX, &n) || !cursor_done(&c))
+	if (!cursor_skip_char(&c, 'v') || !cursor_number(&c, DIGITS_MAX, &n) ||
+	    !cursor_done(&c))
 		return false;
 	*out = n;
 	return true;

@@ -28,8 +28,8 @@ struct finding *checks_add(struct checks *c, const char *check, bool ok,
 			   const char *fmt, ...)
 {
 	/* Beyond the end the last one is written over. */
-	struct finding *f = &c->found[c->count < CHECKS_MAX ? c->count++ :
-							      CHECKS_MAX - 1];
+	struct finding *f =
+		&c->found[c->count < CHECKS_MAX ? c->count++ : CHECKS_MAX - 1];
 	va_list ap;
 
 	*f = (struct finding){ .check = check, .ok = ok };
@@ -62,12 +62,16 @@ static void check_missing_cache(struct checks *c)
 			break;
 	}
 	if (path && access(path, W_OK | X_OK) == 0) {
-		(void)checks_add(c, "cache", true, "'%.400s' is not there "
-				 "yet; it can be made", c->o->cache);
+		(void)checks_add(c, "cache", true,
+				 "'%.400s' is not there "
+				 "yet; it can be made",
+				 c->o->cache);
 		return;
 	}
-	checks_hint(checks_add(c, "cache", false, "'%.400s' is not there and "
-			       "cannot be made", c->o->cache),
+	checks_hint(checks_add(c, "cache", false,
+			       "'%.400s' is not there and "
+			       "cannot be made",
+			       c->o->cache),
 		    "name a folder that you may write: --cache=FOLDER");
 }
 
@@ -85,8 +89,10 @@ static void check_space(struct checks *c)
 		(void)checks_add(c, "space", true, "%s are left for the cache",
 				 text_str(&size));
 	else
-		checks_hint(checks_add(c, "space", false, "only %s are left "
-				       "for the cache", text_str(&size)),
+		checks_hint(checks_add(c, "space", false,
+				       "only %s are left "
+				       "for the cache",
+				       text_str(&size)),
 			    "free some, or keep it elsewhere: "
 			    "--cache=FOLDER");
 }
@@ -101,21 +107,30 @@ static void check_cache(struct checks *c)
 		return;
 	}
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		checks_hint(checks_add(c, "cache", false, "'%.400s' is no "
-				       "folder that can be read", path),
+		checks_hint(checks_add(c, "cache", false,
+				       "'%.400s' is no "
+				       "folder that can be read",
+				       path),
 			    "name another one: --cache=FOLDER");
 	else if (access(path, R_OK | W_OK | X_OK) < 0)
-		checks_hint(checks_add(c, "cache", false, "'%.400s' cannot "
-				       "be written", path),
+		checks_hint(checks_add(c, "cache", false,
+				       "'%.400s' cannot "
+				       "be written",
+				       path),
 			    "name another one: --cache=FOLDER");
 	else if ((st.st_mode & 022) || st.st_uid != geteuid())
-		checks_hint(checks_add(c, "cache", false, "others may write "
-				       "into '%.400s'", path),
+		checks_hint(checks_add(c, "cache", false,
+				       "others may write "
+				       "into '%.400s'",
+				       path),
 			    "make it yours alone: chown %u '%.300s' && chmod "
-			    "700 '%.100s'", (unsigned)geteuid(), path, path);
+			    "700 '%.100s'",
+			    (unsigned)geteuid(), path, path);
 	else
-		(void)checks_add(c, "cache", true, "'%.400s' can be written, "
-				 "by you alone", path);
+		(void)checks_add(c, "cache", true,
+				 "'%.400s' can be written, "
+				 "by you alone",
+				 path);
 	check_space(c);
 }
 
@@ -131,8 +146,7 @@ static void check_python(struct checks *c)
 	if (!c->o->env) {
 		r = python_find(prefix, c->o->python, &err);
 		if (r == 0)
-			(void)checks_add(c, "python", true, "'%.400s'",
-					 prefix);
+			(void)checks_add(c, "python", true, "'%.400s'", prefix);
 		else
 			checks_hint(checks_add(c, "python", false, "%s",
 					       err_text(&err)),
@@ -151,7 +165,8 @@ static void check_python(struct checks *c)
 	if (env.torch.known)
 		(void)checks_add(c, "environment", true, "%.500s", spec);
 	else
-		checks_hint(checks_add(c, "environment", true, "%.400s: no "
+		checks_hint(checks_add(c, "environment", true,
+				       "%.400s: no "
 				       "torch, so only builds that need none",
 				       spec),
 			    "install torch there, or name the environment "
@@ -165,8 +180,8 @@ static void check_bytecode(struct checks *c)
 
 	(void)checks_add(c, "bytecode", true, "%s",
 			 s && *s ? "PYTHONDONTWRITEBYTECODE is set; a mount "
-				   "needs it no more than that" :
-				   "mounts are read-only: Python leaves no "
+				   "needs it no more than that"
+				 : "mounts are read-only: Python leaves no "
 				   "bytecode in them, with or without "
 				   "PYTHONDONTWRITEBYTECODE");
 }
@@ -180,8 +195,7 @@ static bool prunes(const char *conf)
 		AUTO(auto_free) char *line = text_dup(p, n);
 		const char *at = line ? line + strspn(line, " \t") : "";
 
-		if (text_starts(at, "PRUNEFS") &&
-		    strstr(at, "fuse.kernelfs"))
+		if (text_starts(at, "PRUNEFS") && strstr(at, "fuse.kernelfs"))
 			return true;
 		p += n + (p[n] == '\n');
 	}
@@ -199,10 +213,12 @@ static void check_updatedb(struct checks *c)
 		(void)checks_add(c, "updatedb", false, UPDATEDB ": %s",
 				 strerrordesc_np(-r));
 	else if (prunes(text_str(&conf)))
-		(void)checks_add(c, "updatedb", true, "leaves kernelfs mounts "
+		(void)checks_add(c, "updatedb", true,
+				 "leaves kernelfs mounts "
 				 "out");
 	else
-		checks_hint(checks_add(c, "updatedb", false, "walks through "
+		checks_hint(checks_add(c, "updatedb", false,
+				       "walks through "
 				       "every kernelfs mount"),
 			    "add fuse.kernelfs to PRUNEFS in " UPDATEDB);
 }

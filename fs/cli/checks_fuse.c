@@ -71,13 +71,16 @@ static void check_helper(struct checks *c)
 	if (geteuid() == 0)
 		(void)checks_add(c, "fusermount3", true, "root needs none");
 	else if (!on_path("fusermount3", path))
-		checks_hint(checks_add(c, "fusermount3", false, "not on PATH; "
+		checks_hint(checks_add(c, "fusermount3", false,
+				       "not on PATH; "
 				       "only root can mount without it"),
 			    "install the package fuse3");
 	else if (stat(path, &st) < 0 || !(st.st_mode & S_ISUID) ||
 		 st.st_uid != 0)
-		checks_hint(checks_add(c, "fusermount3", false, "'%.400s' is "
-				       "not set-uid root", path),
+		checks_hint(checks_add(c, "fusermount3", false,
+				       "'%.400s' is "
+				       "not set-uid root",
+				       path),
 			    "install the package fuse3 again");
 	else
 		(void)checks_add(c, "fusermount3", true, "'%.400s'", path);
@@ -116,17 +119,19 @@ static void check_allow_other(struct checks *c)
 		    conf_says(text_str(&conf), "user_allow_other");
 
 	if (geteuid() == 0)
-		(void)checks_add(c, "allow_other", true, "root may show a "
+		(void)checks_add(c, "allow_other", true,
+				 "root may show a "
 				 "mount to everybody");
 	else if (said)
-		(void)checks_add(c, "allow_other", true, FUSE_CONF " lets "
-				 "users show their mounts to others");
+		(void)checks_add(c, "allow_other", true,
+				 FUSE_CONF " lets "
+					   "users show their mounts to others");
 	else
 		checks_hint(checks_add(c, "allow_other", !wants_others(c->o),
 				       "a mount of yours is seen by you alone "
 				       "(" FUSE_CONF ")"),
-			    "for -o allow_other: put user_allow_other into "
-			    FUSE_CONF);
+			    "for -o allow_other: put user_allow_other "
+			    "into " FUSE_CONF);
 }
 
 static bool check_mount(void *arg, const char *mount)

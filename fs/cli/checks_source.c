@@ -26,22 +26,28 @@ static void check_token(struct checks *c, struct http *h,
 			const struct http_response *resp)
 {
 	if (resp->token_sent && (resp->status == 401 || resp->status == 403))
-		checks_hint(checks_add(c, "token", false, "the source refuses "
-				       "it (%ld)", resp->status),
+		checks_hint(checks_add(c, "token", false,
+				       "the source refuses "
+				       "it (%ld)",
+				       resp->status),
 			    "put a new one into the file of --token-file, or "
 			    "HF_TOKEN");
 	else if (resp->token_sent)
-		(void)checks_add(c, "token", true, "there is one, and the "
+		(void)checks_add(c, "token", true,
+				 "there is one, and the "
 				 "source did not refuse it");
 	else if (resp->token_kept)
-		checks_hint(checks_add(c, "token", false, "there is one; it "
+		checks_hint(checks_add(c, "token", false,
+				       "there is one; it "
 				       "is not sent in clear text"),
 			    "name the source with https://");
 	else if (http_has_token(h))
-		(void)checks_add(c, "token", true, "there is one; the source "
+		(void)checks_add(c, "token", true,
+				 "there is one; the source "
 				 "could not be asked");
 	else
-		(void)checks_add(c, "token", true, "none: public kernels "
+		(void)checks_add(c, "token", true,
+				 "none: public kernels "
 				 "only");
 }
 
@@ -50,8 +56,7 @@ static void ask(struct checks *c, struct http *h)
 	AUTO(auto_text) struct text url = TEXT_INIT(8192);
 	AUTO(auto_text) struct text answer = TEXT_INIT(ANSWER_MAX);
 	struct http_response resp = { .status = 0 };
-	struct http_request req = { .endpoint = "kernels",
-				    .authorize = true };
+	struct http_request req = { .endpoint = "kernels", .authorize = true };
 	struct err err = ERR_INIT;
 	size_t n = strlen(c->o->source);
 	int r;
@@ -63,8 +68,10 @@ static void ask(struct checks *c, struct http *h)
 	req.url = text_str(&url);
 	r = http_get_text(h, &req, &answer, &resp, &err);
 	if (r == 0 && resp.html)
-		checks_hint(checks_add(c, "source", false, "'%.300s' answers "
-				       "with a web page", c->o->source),
+		checks_hint(checks_add(c, "source", false,
+				       "'%.300s' answers "
+				       "with a web page",
+				       c->o->source),
 			    "is there a login in between? name the Hub: "
 			    "--source=URL");
 	else if (resp.status > 0 && resp.status < 500 && resp.status != 429)

@@ -47,8 +47,8 @@ static const struct cli_verb verbs[] = {
 	  0, true, true, verb_doctor },
 	{ "help", "help [VERB]", "this, or more about a verb", "", 0, 1, false,
 	  false, verb_help },
-	{ "version", "version", "the version of this program", "", 0, 0,
-	  false, false, verb_version },
+	{ "version", "version", "the version of this program", "", 0, 0, false,
+	  false, verb_version },
 };
 
 #define VERBS (sizeof(verbs) / sizeof(*verbs))

@@ -33,10 +33,10 @@ struct cli_verb {
 	const char *name;
 	const char *synopsis;
 	const char *summary; /* one line of help */
-	const char *text; /* what `help VERB` adds */
-	size_t least, most; /* words */
-	bool settle; /* reads environment and config files */
-	bool json; /* has --json */
+	const char *text;    /* what `help VERB` adds */
+	size_t least, most;  /* words */
+	bool settle;	     /* reads environment and config files */
+	bool json;	     /* has --json */
 	int (*run)(const struct cli *c);
 };
 

@@ -18,8 +18,8 @@
 #define CHUNK 65536
 
 /* The child's last words: its result, then its text. */
-static void __attribute__((noreturn)) be_child(int fd, guard_work *work,
-					       void *arg, size_t limit)
+static void __attribute__((noreturn))
+be_child(int fd, guard_work *work, void *arg, size_t limit)
 {
 	struct text out = TEXT_INIT(limit);
 	int r = work(arg, &out);
@@ -70,11 +70,10 @@ static int take(const struct text *in, struct text *out)
 	return r < 0 ? r : text_failed(out);
 }
 
-int guard_run(guard_work *work, void *arg, struct text *out,
-	      int64_t timeout_ms)
+int guard_run(guard_work *work, void *arg, struct text *out, int64_t timeout_ms)
 {
-	AUTO(auto_text) struct text in = TEXT_INIT(out->limit - out->len +
-						   sizeof(int));
+	AUTO(auto_text)
+	struct text in = TEXT_INIT(out->limit - out->len + sizeof(int));
 	AUTO(auto_close) int from = -1;
 	int ends[2], status, r;
 	pid_t pid;
@@ -140,17 +139,22 @@ int guard_explain(int r, const char *path, struct err *err)
 {
 	switch (-r) {
 	case ETIMEDOUT:
-		return err_set(err, ETIMEDOUT, "'%s' does not answer within "
+		return err_set(err, ETIMEDOUT,
+			       "'%s' does not answer within "
 			       "%d s; kernelfs umount -z '%s' takes it away",
 			       path, GUARD_MS / 1000, path);
 	case ENOTCONN:
 	case ECONNABORTED:
-		return err_set(err, ENOTCONN, "'%s': its daemon is gone; run: "
-			       "kernelfs umount '%s'", path, path);
+		return err_set(err, ENOTCONN,
+			       "'%s': its daemon is gone; run: "
+			       "kernelfs umount '%s'",
+			       path, path);
 	case EACCES:
-		return err_set(err, EACCES, "'%s': not allowed; a mount is "
+		return err_set(err, EACCES,
+			       "'%s': not allowed; a mount is "
 			       "its owner's alone unless it was made with "
-			       "-o allow_other", path);
+			       "-o allow_other",
+			       path);
 	default:
 		return err_errno(err, -r, "'%s'", path);
 	}

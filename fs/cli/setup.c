@@ -18,7 +18,7 @@
 
 static struct lock mu;
 static struct world *watched; /* mu */
-static int caught; /* __atomic */
+static int caught;	      /* __atomic */
 
 int setup_log(const struct options *o, struct err *err)
 {

@@ -27,8 +27,8 @@ static const char *mark(bool ok)
 			!strcmp(nl_langinfo(CODESET), "UTF-8");
 	if (!fancy)
 		return ok ? "ok  " : "BAD ";
-	return ok ? "\033[32m\xe2\x9c\x93\033[0m " :
-		    "\033[31m\xe2\x9c\x97\033[0m ";
+	return ok ? "\033[32m\xe2\x9c\x93\033[0m "
+		  : "\033[31m\xe2\x9c\x97\033[0m ";
 }
 
 static void add_line(struct text *out, const struct finding *f)

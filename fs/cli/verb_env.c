@@ -25,13 +25,13 @@ static void add_torch(const struct env *e, struct text *out)
 	char line[160];
 
 	(void)snprintf(line, sizeof(line), "%s%s",
-		       e->torch_text[0] ? e->torch_text :
-		       e->torch.known	? "known by its spec" :
-					  "none",
-		       !e->torch.known	      ? "" :
-		       e->abi == ABI_CXX11 ? ", C++11 ABI" :
-		       e->abi == ABI_CXX98 ? ", old C++ ABI" :
-						"");
+		       e->torch_text[0] ? e->torch_text
+		       : e->torch.known ? "known by its spec"
+					: "none",
+		       !e->torch.known	     ? ""
+		       : e->abi == ABI_CXX11 ? ", C++11 ABI"
+		       : e->abi == ABI_CXX98 ? ", old C++ ABI"
+					     : "");
 	row(out, "torch", line);
 }
 
@@ -41,8 +41,7 @@ static void add_gpus(const struct env *e, struct text *out)
 		char line[128];
 
 		(void)snprintf(line, sizeof(line), "%s%s%s", e->gpus[i].name,
-			       e->gpus[i].name[0] ? ", " : "",
-			       e->gpus[i].arch);
+			       e->gpus[i].name[0] ? ", " : "", e->gpus[i].arch);
 		row(out, "GPU", line);
 	}
 }
@@ -79,8 +78,10 @@ static void add_table(const struct env *e, const char *spec,
 	if (!o->env && python_find(line, o->python, NULL) == 0)
 		row(out, "prefix", line);
 	row(out, "spec", spec);
-	text_printf(out, "\nEditors and type checkers find the kernels for it "
-		    "in\n  MOUNTPOINT/.env/%s\n", spec);
+	text_printf(out,
+		    "\nEditors and type checkers find the kernels for it "
+		    "in\n  MOUNTPOINT/.env/%s\n",
+		    spec);
 }
 
 int verb_env(const struct cli *c)

@@ -73,8 +73,9 @@ int verb_help(const struct cli *c)
 		near = cli_verb_nearest(c->words[0]);
 		return cli_misuse("no verb is called '%.64s'; %s%s%s",
 				  c->words[0],
-				  near ? "did you mean '" : "`kernelfs help` "
-							    "lists them",
+				  near ? "did you mean '"
+				       : "`kernelfs help` "
+					 "lists them",
 				  near ? near : "", near ? "'?" : "");
 	}
 	text_printf(&out, "kernelfs %s\n\n%s\n", v->synopsis, v->summary);

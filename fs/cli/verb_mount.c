@@ -22,7 +22,8 @@ int verb_mount(const struct cli *c)
 	if (c->count == 2 && !strstr(c->words[0], "://") &&
 	    !is_nothing(c->words[0]))
 		return cli_misuse("'%.200s' is no URL; usage: kernelfs mount "
-				  "[SOURCE] MOUNTPOINT", c->words[0]);
+				  "[SOURCE] MOUNTPOINT",
+				  c->words[0]);
 	if (c->count == 2 && !is_nothing(c->words[0])) {
 		r = options_set(c->o, "source", c->words[0], "source", &err);
 		if (r < 0)

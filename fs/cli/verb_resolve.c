@@ -24,9 +24,10 @@ static void add_coloured(struct text *out, const char *report)
 
 	while (*report) {
 		size_t n = strcspn(report, "\n");
-		const char *on = first ? "\033[1m" :
-			text_starts(report, "  \xe2\x86\x92 ") ? "\033[32m" :
-								  "";
+		const char *on = first ? "\033[1m"
+				 : text_starts(report, "  \xe2\x86\x92 ")
+					 ? "\033[32m"
+					 : "";
 
 		text_add(out, on);
 		text_add_bytes(out, report, n);

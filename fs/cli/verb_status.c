@@ -88,8 +88,8 @@ static void add_kernels(const struct json *j, struct text *out)
 		const char *variant = json_get_string(k, "variant");
 
 		text_printf(out, "  %s@%s  %s  %s\n", get(k, "repo"),
-			    get(k, "revision"),
-			    variant ? variant : "no build", get(k, "state"));
+			    get(k, "revision"), variant ? variant : "no build",
+			    get(k, "state"));
 	}
 }
 
@@ -117,8 +117,10 @@ static int add_person(const char *mount, const struct text *status,
 
 	if (r < 0)
 		return err_wrap(err, r, "status of '%s'", mount);
-	text_printf(out, "%s\n  daemon       kernelfs %s, process %llu, since "
-		    "%s\n", mount, get(j, "version"), number(j, "pid"),
+	text_printf(out,
+		    "%s\n  daemon       kernelfs %s, process %llu, since "
+		    "%s\n",
+		    mount, get(j, "version"), number(j, "pid"),
 		    get(j, "since"));
 	add_sources(j, out);
 	text_printf(out, "  environment  %s\n", get(j, "environment"));

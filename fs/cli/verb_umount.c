@@ -20,9 +20,10 @@
 
 static int busy(const char *path, struct err *err)
 {
-	return err_set(err, EBUSY, "'%s' is busy: end what uses it (fuser -vm "
-		       "'%s' lists it), or run: kernelfs umount -z '%s'", path,
-		       path, path);
+	return err_set(err, EBUSY,
+		       "'%s' is busy: end what uses it (fuser -vm "
+		       "'%s' lists it), or run: kernelfs umount -z '%s'",
+		       path, path, path);
 }
 
 static int as_root(const char *path, bool lazy, struct err *err)
@@ -32,13 +33,15 @@ static int as_root(const char *path, bool lazy, struct err *err)
 	if (errno == EBUSY)
 		return busy(path, err);
 	if (errno == EPERM)
-		return err_set(err, EPERM, "'%s': this process may not "
-			       "unmount; it needs CAP_SYS_ADMIN", path);
+		return err_set(err, EPERM,
+			       "'%s': this process may not "
+			       "unmount; it needs CAP_SYS_ADMIN",
+			       path);
 	return err_errno(err, errno, "unmount '%s'", path);
 }
 
-static void __attribute__((noreturn)) be_helper(int said, const char *path,
-						bool lazy)
+static void __attribute__((noreturn))
+be_helper(int said, const char *path, bool lazy)
 {
 	const char *plain[] = { HELPER, "-u", "--", path, NULL };
 	const char *with_z[] = { HELPER, "-u", "-z", "--", path, NULL };
@@ -87,13 +90,16 @@ static int as_user(const char *path, bool lazy, struct err *err)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return err_set(err, ENOENT, "'" HELPER "' cannot be run; "
+		return err_set(err, ENOENT,
+			       "'" HELPER "' cannot be run; "
 			       "install the package fuse3, or unmount as root");
 	if (strstr(text_str(&said), "busy"))
 		return busy(path, err);
 	if (strstr(text_str(&said), "not found in"))
-		return err_set(err, EPERM, "'%s' was not mounted by you; "
-			       "unmount it as who did, or as root", path);
+		return err_set(err, EPERM,
+			       "'%s' was not mounted by you; "
+			       "unmount it as who did, or as root",
+			       path);
 	return err_set(err, EPERM, "unmount '%s': %.*s", path,
 		       (int)strcspn(text_str(&said), "\n"), text_str(&said));
 }
@@ -105,8 +111,10 @@ int verb_umount(const struct cli *c)
 	int r = where_find(&w, c->words[0], &err);
 
 	if (r == 0 && *w.rest)
-		r = err_set(&err, ENOENT, "'%s' lies in the mount '%s'; run: "
-			    "kernelfs umount '%s'", w.path, w.mount, w.mount);
+		r = err_set(&err, ENOENT,
+			    "'%s' lies in the mount '%s'; run: "
+			    "kernelfs umount '%s'",
+			    w.path, w.mount, w.mount);
 	else if (r == 0 && geteuid() == 0)
 		r = as_root(w.mount, c->o->lazy, &err);
 	else if (r == 0)

@@ -204,8 +204,7 @@ static int mount_spec(const struct why *y, struct text *out)
 	const char *spec;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "%s/.kernelfs/status",
-		       y->w->mount);
+	(void)snprintf(path, sizeof(path), "%s/.kernelfs/status", y->w->mount);
 	r = io_read_file(AT_FDCWD, path, &status);
 	if (r == 0)
 		r = json_parse(&j, text_str(&status), status.len, NULL);
@@ -233,8 +232,8 @@ static int explain_import(const struct why *y)
 	r = mount_spec(y, &spec);
 	if (r < 0)
 		return r;
-	(void)snprintf(path, sizeof(path), "%s/.env/%s/%.*s.why",
-		       y->w->mount, text_str(&spec), name, y->w->rest);
+	(void)snprintf(path, sizeof(path), "%s/.env/%s/%.*s.why", y->w->mount,
+		       text_str(&spec), name, y->w->rest);
 	return explain_failure(y, path);
 }
 
@@ -249,8 +248,7 @@ static int explain_spec(const struct why *y)
 		return -ENOTDIR;
 	n = spec_length(y) + (int)strcspn(package, "/");
 	(void)snprintf(path, sizeof(path), "%s/%.*s%s", y->w->mount, n,
-		       y->w->rest,
-		       text_ends(package, ".why") ? "" : ".why");
+		       y->w->rest, text_ends(package, ".why") ? "" : ".why");
 	return explain_failure(y, path);
 }
 
@@ -280,14 +278,17 @@ static int refusal(int r, const struct where *w, struct err *err)
 {
 	switch (-r) {
 	case ENOTDIR:
-		return err_set(err, ENOTDIR, "'%s' is no import name and in "
+		return err_set(err, ENOTDIR,
+			       "'%s' is no import name and in "
 			       "no commit; `kernelfs status '%s'` shows the "
-			       "mount", w->path, w->mount);
+			       "mount",
+			       w->path, w->mount);
 	case ETIMEDOUT:
-		return err_set(err, ETIMEDOUT, "'%s': no answer within %d s; "
+		return err_set(err, ETIMEDOUT,
+			       "'%s': no answer within %d s; "
 			       "`kernelfs status '%s'` shows whether the "
-			       "source answers", w->path, WAIT_MS / 1000,
-			       w->mount);
+			       "source answers",
+			       w->path, WAIT_MS / 1000, w->mount);
 	case ENOTCONN:
 	case ECONNABORTED:
 		return guard_explain(r, w->mount, err);

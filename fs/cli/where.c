@@ -110,8 +110,10 @@ int where_find(struct where *out, const char *path, struct err *err)
 	if (r == -ENOENT && guard_realpath(full, &real) == 0)
 		r = find(out, text_str(&real), err);
 	if (r == -ENOENT)
-		return err_set(err, ENOENT, "'%s' is not in a kernelfs mount; "
-			       "`kernelfs status` lists the mounts", path);
+		return err_set(err, ENOENT,
+			       "'%s' is not in a kernelfs mount; "
+			       "`kernelfs status` lists the mounts",
+			       path);
 	return r;
 }
 

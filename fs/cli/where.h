@@ -10,8 +10,8 @@
 struct err;
 
 struct where {
-	char *mount; /* owned; the mount point */
-	char *path; /* owned; absolute, without "." and ".." */
+	char *mount;	  /* owned; the mount point */
+	char *path;	  /* owned; absolute, without "." and ".." */
 	const char *rest; /* of path, below the mount; "" for the mount */
 };
 

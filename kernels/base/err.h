@@ -13,22 +13,25 @@
  * Domain failures are named errnos, the same that a user sees on the mount:
  */
 
-#define ERR_NO_BUILD ENODEV /* no build fits this environment */
-#define ERR_MISMATCH EBADMSG /* content does not match its hash */
-#define ERR_GRAMMAR EINVAL /* a name that breaks its grammar */
-#define ERR_ABSENT ENOENT /* no such owner, repository, revision, file */
-#define ERR_REFUSED EACCES /* publisher or token refused */
+#define ERR_NO_BUILD ENODEV   /* no build fits this environment */
+#define ERR_MISMATCH EBADMSG  /* content does not match its hash */
+#define ERR_GRAMMAR EINVAL    /* a name that breaks its grammar */
+#define ERR_ABSENT ENOENT     /* no such owner, repository, revision, file */
+#define ERR_REFUSED EACCES    /* publisher or token refused */
 #define ERR_STALLED ETIMEDOUT /* a deadline has passed */
-#define ERR_SOURCE EIO /* a source failed after bounded retries */
+#define ERR_SOURCE EIO	      /* a source failed after bounded retries */
 
 #define ERR_TEXT_MAX 1024
 
 struct err {
-	int code; /* an errno, positive; 0: none */
+	int code;		 /* an errno, positive; 0: none */
 	char text[ERR_TEXT_MAX]; /* lower case, no full stop; cut when longer */
 };
 
-#define ERR_INIT { .code = 0, .text = "" }
+#define ERR_INIT \
+	{ \
+		.code = 0, .text = "" \
+	}
 
 /* Set code and sentence; control bytes in it become '?'. Returns -code. */
 int err_set(struct err *e, int code, const char *fmt, ...)

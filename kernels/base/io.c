@@ -56,8 +56,8 @@ ssize_t io_pread_all(int fd, void *buf, size_t n, off_t at)
 	size_t got = 0;
 
 	while (got < n) {
-		ssize_t r = pread(fd, (char *)buf + got, n - got,
-				  at + (off_t)got);
+		ssize_t r =
+			pread(fd, (char *)buf + got, n - got, at + (off_t)got);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -72,8 +72,9 @@ ssize_t io_pread_all(int fd, void *buf, size_t n, off_t at)
 
 int io_read_file(int dirfd, const char *path, struct text *out)
 {
-	AUTO(auto_close) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC |
-					 O_NONBLOCK | O_NOCTTY);
+	AUTO(auto_close)
+	int fd = openat(dirfd, path,
+			O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	AUTO(auto_free) char *chunk = NULL;
 	struct stat st;
 
@@ -120,8 +121,7 @@ int io_replace(int dirfd, const char *name, const void *buf, size_t n,
 
 	if (r < 0)
 		return r;
-	fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-		    0644);
+	fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
 	r = io_write_all(fd, buf, n);
@@ -207,7 +207,6 @@ void io_time_print(int64_t s, char out[32])
 	time_t t = (time_t)s;
 	struct tm tm;
 
-	if (!gmtime_r(&t, &tm) ||
-	    !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
+	if (!gmtime_r(&t, &tm) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
 		(void)text_copy(out, 32, "-");
 }

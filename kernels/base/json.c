@@ -27,11 +27,11 @@ static const struct json *wrap(const cJSON *c)
 /* Bytes of the UTF-8 sequence at p (RFC 3629), 0 when it is none. */
 static size_t sequence(const unsigned char *p, size_t left)
 {
-	size_t n = p[0] < 0x80			? 1 :
-		p[0] >= 0xc2 && p[0] <= 0xdf ? 2 :
-		(p[0] & 0xf0) == 0xe0	? 3 :
-		p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 :
-					       0;
+	size_t n = p[0] < 0x80			  ? 1
+		   : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
+		   : (p[0] & 0xf0) == 0xe0	  ? 3
+		   : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+						  : 0;
 
 	if (n == 0 || n > left)
 		return 0;
@@ -97,8 +97,7 @@ static int scan_byte(struct scan *s, const unsigned char *p, size_t left,
 	/* before each value but the first of all stands one of these */
 	s->values += *p == ',' || *p == '{' || *p == '[';
 	if (s->values >= JSON_VALUES)
-		return err_set(err, EINVAL, "more than %u values",
-			       JSON_VALUES);
+		return err_set(err, EINVAL, "more than %u values", JSON_VALUES);
 	return 1;
 }
 

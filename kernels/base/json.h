@@ -26,7 +26,7 @@ struct json;
 
 /* Parse n bytes. The caller frees the root with json_free(). */
 int json_parse(struct json **out, const char *s, size_t n, struct err *err);
-void json_free(struct json *root); /* NULL allowed */
+void json_free(struct json *root);  /* NULL allowed */
 void auto_json(struct json **root); /* for AUTO() */
 
 bool json_is_object(const struct json *j);

@@ -13,16 +13,16 @@
 #include <stdint.h>
 
 enum lock_rank {
-	LOCK_INODE = 10, /* fs/inode: number -> node, lookup counts */
-	LOCK_VIEW = 15, /* fs/view: names decided */
-	LOCK_PARK = 18, /* fs/park: requests that wait */
-	LOCK_MEMO = 20, /* base/memo: values known and being made */
-	LOCK_FETCH = 30, /* kernels/fetch: blobs in flight */
+	LOCK_INODE = 10,   /* fs/inode: number -> node, lookup counts */
+	LOCK_VIEW = 15,	   /* fs/view: names decided */
+	LOCK_PARK = 18,	   /* fs/park: requests that wait */
+	LOCK_MEMO = 20,	   /* base/memo: values known and being made */
+	LOCK_FETCH = 30,   /* kernels/fetch: blobs in flight */
 	LOCK_CATALOG = 33, /* kernels/catalog: publishers being asked for */
-	LOCK_HTTP = 35, /* kernels/http: hosts, pauses, counts, token */
-	LOCK_STORE = 40, /* kernels/store: counts */
-	LOCK_POOL = 50, /* base/pool: the queues */
-	LOCK_LOG = 60, /* base/log: the sink */
+	LOCK_HTTP = 35,	   /* kernels/http: hosts, pauses, counts, token */
+	LOCK_STORE = 40,   /* kernels/store: counts */
+	LOCK_POOL = 50,	   /* base/pool: the queues */
+	LOCK_LOG = 60,	   /* base/log: the sink */
 };
 
 /* gcc knows none of clang's thread-safety attributes. */

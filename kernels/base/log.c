@@ -32,8 +32,8 @@ struct line {
 
 static struct lock lock = { PTHREAD_MUTEX_INITIALIZER, LOCK_LOG };
 static enum log_level threshold = LOG_WARNING; /* __atomic */
-static int sink_fd = STDERR_FILENO; /* lock; -1: syslog */
-static bool sink_owned; /* lock */
+static int sink_fd = STDERR_FILENO;	       /* lock; -1: syslog */
+static bool sink_owned;			       /* lock */
 static bool sink_dated; /* lock: a file wants the time in front */
 /* lock: the memory, a ring; its lines are made when they are needed */
 static struct line *memory[LOG_MEMORY];
@@ -61,8 +61,7 @@ static int syslog_level(enum log_level level)
 }
 
 static void emit_locked(enum log_level level, const char *room,
-			const char *sentence)
-	LOCK_REQUIRES(&lock)
+			const char *sentence) LOCK_REQUIRES(&lock)
 {
 	char out[LINE_MAX_BYTES + 128], when[32] = "";
 	int n;
@@ -77,8 +76,8 @@ static void emit_locked(enum log_level level, const char *room,
 		     *when ? " " : "", words[level], room, sentence);
 	if (n > 0) /* a sink that is gone is no reason to stop */
 		(void)io_write_all(sink_fd, out,
-				   (size_t)n < sizeof(out) ? (size_t)n :
-							     sizeof(out) - 1);
+				   (size_t)n < sizeof(out) ? (size_t)n
+							   : sizeof(out) - 1);
 }
 
 static struct line *newest_locked(void) LOCK_REQUIRES(&lock)
@@ -106,8 +105,10 @@ int log_open(const char *where, enum log_level level, struct err *err)
 	if (!strcmp(where, "stderr")) {
 		fd = STDERR_FILENO;
 	} else if (strcmp(where, "syslog") != 0) {
-		fd = open(where, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-			  O_NOCTTY | O_NOFOLLOW, 0640);
+		fd = open(where,
+			  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
+				  O_NOFOLLOW,
+			  0640);
 		if (fd < 0)
 			return err_errno(err, errno, "log '%s'", where);
 	}
@@ -138,8 +139,7 @@ void log_close(void)
 }
 
 static void remember_locked(enum log_level level, const char *room,
-			    const char *sentence)
-	LOCK_REQUIRES(&lock)
+			    const char *sentence) LOCK_REQUIRES(&lock)
 {
 	struct line **slot = &memory[memory_next % LOG_MEMORY];
 
@@ -186,11 +186,11 @@ void log_print(enum log_level level, const char *room, const char *fmt, ...)
 /* Line i of what is remembered, oldest first; NULL at the end. */
 static struct line *at_locked(unsigned i) LOCK_REQUIRES(&lock)
 {
-	unsigned first = memory_next > LOG_MEMORY ? memory_next - LOG_MEMORY :
-						    0;
+	unsigned first =
+		memory_next > LOG_MEMORY ? memory_next - LOG_MEMORY : 0;
 
-	return first + i < memory_next ? memory[(first + i) % LOG_MEMORY] :
-					 NULL;
+	return first + i < memory_next ? memory[(first + i) % LOG_MEMORY]
+				       : NULL;
 }
 
 void log_report(struct text *out)
@@ -219,8 +219,9 @@ void log_report_errors(struct text *out)
 		if (l->level != LOG_ERROR)
 			continue;
 		io_time_print(l->when_s, when);
-		text_printf(out, "%s{\"time\": \"%s\", \"room\": ",
-			    any ? ", " : "", when);
+		text_printf(out,
+			    "%s{\"time\": \"%s\", \"room\": ", any ? ", " : "",
+			    when);
 		text_add_json(out, l->room);
 		text_add(out, ", \"message\": ");
 		text_add_json(out, l->sentence);

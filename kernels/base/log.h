@@ -15,9 +15,9 @@ struct text;
 struct err;
 
 enum log_level {
-	LOG_ERROR, /* someone must act */
+	LOG_ERROR,   /* someone must act */
 	LOG_WARNING, /* went on without */
-	LOG_INFO, /* mounted, picked, fetched */
+	LOG_INFO,    /* mounted, picked, fetched */
 	LOG_DEBUG,
 };
 

@@ -22,7 +22,7 @@ typedef int map_equal(const struct map_link *l, const void *key);
 
 struct map {
 	struct map_link **slots; /* owned */
-	size_t room; /* a power of two, or 0 */
+	size_t room;		 /* a power of two, or 0 */
 	size_t count;
 	map_equal *equal;
 };
@@ -45,9 +45,8 @@ uint64_t map_hash_more(uint64_t before, const void *p, size_t n);
 
 /* The struct around a link. */
 #define map_item(l, type, member) \
-	((type *)(void *)((char *)(l) - offsetof(type, member)))
+	((type *)(void *)((char *)(l)-offsetof(type, member)))
 #define map_item_const(l, type, member) \
-	((const type *)(const void *)((const char *)(l) - \
-				      offsetof(type, member)))
+	((const type *)(const void *)((const char *)(l)-offsetof(type, member)))
 
 #endif

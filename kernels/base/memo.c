@@ -31,14 +31,14 @@ struct memo_entry {
 	struct map_link link;
 	struct memo_entry *prev, *next; /* lock: the list of its state */
 	struct memo *memo;
-	enum state state; /* lock */
+	enum state state;      /* lock */
 	enum memo_stage stage; /* who has it in hand */
-	bool in_table; /* lock */
-	bool unwanted; /* lock: forgotten before its waiters were called */
-	unsigned refs; /* lock: looks, blocking askers, who makes it */
-	void *value; /* READY: owned */
-	struct err *err; /* FAILED: owned */
-	int failure; /* FAILED: -errno */
+	bool in_table;	       /* lock */
+	bool unwanted;	  /* lock: forgotten before its waiters were called */
+	unsigned refs;	  /* lock: looks, blocking askers, who makes it */
+	void *value;	  /* READY: owned */
+	struct err *err;  /* FAILED: owned */
+	int failure;	  /* FAILED: -errno */
 	int64_t until_ms; /* FAILED: kept until then */
 	struct memo_waiter *waiters; /* lock */
 	struct pool_job job;
@@ -57,8 +57,8 @@ struct memo {
 	const struct memo_class *cls;
 	void *ctx;
 	struct pool *disk, *net; /* borrowed */
-	struct map table; /* lock */
-	struct list lists[3]; /* lock, by state; first is the oldest */
+	struct map table;	 /* lock */
+	struct list lists[3];	 /* lock, by state; first is the oldest */
 };
 
 struct key {
@@ -90,8 +90,7 @@ static void list_remove(struct list *l, struct memo_entry *e)
 
 static int entry_equal(const struct map_link *l, const void *key)
 {
-	const struct memo_entry *e = map_item_const(l, struct memo_entry,
-						    link);
+	const struct memo_entry *e = map_item_const(l, struct memo_entry, link);
 	const struct key *k = key;
 
 	return e->key_len == k->len && !memcmp(e->key, k->p, k->len);
@@ -136,8 +135,7 @@ static bool detach_locked(struct memo *m, struct memo_entry *e)
 }
 
 /* What is too much: chained by `next` for the caller to free. */
-static struct memo_entry *evict_locked(struct memo *m)
-	LOCK_REQUIRES(&m->lock)
+static struct memo_entry *evict_locked(struct memo *m) LOCK_REQUIRES(&m->lock)
 {
 	struct list *ready = &m->lists[READY], *failed = &m->lists[FAILED];
 	struct memo_entry *e, *next, *dead = NULL;

@@ -24,12 +24,12 @@ struct pool {
 	char name[16];
 	pthread_t *threads; /* owned */
 	unsigned limit;
-	unsigned born; /* lock */
-	unsigned idle; /* lock: waiting for work */
-	unsigned queued; /* lock: jobs in both queues */
+	unsigned born;		/* lock */
+	unsigned idle;		/* lock: waiting for work */
+	unsigned queued;	/* lock: jobs in both queues */
 	unsigned later_running; /* lock */
 	struct queue queues[2]; /* lock, by enum pool_lane */
-	bool stopping; /* lock */
+	bool stopping;		/* lock */
 };
 
 int pool_new(struct pool **out, const char *name, unsigned threads,

@@ -15,7 +15,7 @@ struct pool;
 
 struct pool_job {
 	void (*run)(struct pool_job *job); /* on a worker, no lock held */
-	struct pool_job *next; /* the pool's while queued */
+	struct pool_job *next;		   /* the pool's while queued */
 };
 
 enum pool_lane {

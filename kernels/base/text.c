@@ -114,10 +114,10 @@ static size_t utf8_len(const unsigned char *s)
 
 	if (s[0] < 0x80)
 		return 1;
-	n = s[0] >= 0xc2 && s[0] <= 0xdf ? 2 :
-	    (s[0] & 0xf0) == 0xe0	 ? 3 :
-	    s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 :
-					   0;
+	n = s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
+	    : (s[0] & 0xf0) == 0xe0	   ? 3
+	    : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+					   : 0;
 	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80) /* a NUL ends it too */
 			return 0;
@@ -314,8 +314,7 @@ int text_to_u64(const char *s, uint64_t max, uint64_t *out)
 
 		if (*s < '0' || *s > '9')
 			return -EINVAL;
-		if (n > (max - (digit > max ? max : digit)) / 10 ||
-		    digit > max)
+		if (n > (max - (digit > max ? max : digit)) / 10 || digit > max)
 			return -ERANGE;
 		n = n * 10 + digit;
 	}

@@ -18,12 +18,15 @@ struct text {
 	size_t len;
 	size_t room;
 	size_t limit; /* len never passes it */
-	int failed; /* 0, or the -errno of the first failure */
+	int failed;   /* 0, or the -errno of the first failure */
 };
 
-#define TEXT_INIT(max) { .s = NULL, .len = 0, .room = 0, .limit = (max) }
+#define TEXT_INIT(max) \
+	{ \
+		.s = NULL, .len = 0, .room = 0, .limit = (max) \
+	}
 
-void text_done(struct text *t); /* frees; t is empty and usable after */
+void text_done(struct text *t);	 /* frees; t is empty and usable after */
 void text_clear(struct text *t); /* empty again, memory kept, failure too */
 
 void text_add(struct text *t, const char *s);

@@ -24,10 +24,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* As assert(), in every mode. */
-#define FUZZ_CHECK(holds)                                                      \
-	do {                                                                   \
-		if (!(holds))                                                  \
-			fuzz_fail(#holds, __FILE__, __LINE__);                 \
+#define FUZZ_CHECK(holds) \
+	do { \
+		if (!(holds)) \
+			fuzz_fail(#holds, __FILE__, __LINE__); \
 	} while (0)
 
 __attribute__((noreturn)) static inline void fuzz_fail(const char *holds,

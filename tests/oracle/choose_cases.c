@@ -76,8 +76,7 @@ static int print_all(const struct decisions *d, const char *spec, bool same,
 		text_add(&out, i ? ", " : "");
 		text_add_json(&out, d->skipped[i]);
 	}
-	text_printf(&out, "], \"same_by_spec\": %s}",
-		    same ? "true" : "false");
+	text_printf(&out, "], \"same_by_spec\": %s}", same ? "true" : "false");
 	if (r == 0)
 		r = text_failed(&out);
 	if (r == 0)

@@ -95,7 +95,8 @@ int main(int argc, char **argv)
 	else if (!strcmp(verb, "path") && argc == 3)
 		r = path(argv[2], &err);
 	else
-		r = err_set(&err, EINVAL, "usage: env_of find [ASKED] | "
+		r = err_set(&err, EINVAL,
+			    "usage: env_of find [ASKED] | "
 			    "env PREFIX | none | path PREFIX");
 	if (r < 0)
 		(void)fprintf(stderr, "env_of: %s\n",

@@ -34,11 +34,11 @@ struct desk {
 	struct pool *disk, *net;
 	struct latch in[2], gate[2]; /* by stage: makers that came, let go */
 	struct latch nested; /* makers that are about to ask themselves */
-	pid_t nester; /* the thread of the last of them */
-	int64_t keep_ms; /* what failures say, when not negative */
-	int64_t keep_was; /* __atomic: what they were handed */
-	unsigned makes[2]; /* __atomic: by stage */
-	unsigned values; /* __atomic */
+	pid_t nester;	     /* the thread of the last of them */
+	int64_t keep_ms;     /* what failures say, when not negative */
+	int64_t keep_was;    /* __atomic: what they were handed */
+	unsigned makes[2];   /* __atomic: by stage */
+	unsigned values;     /* __atomic */
 	pid_t maker; /* __atomic: the thread that made the last answer */
 };
 
@@ -116,8 +116,10 @@ static inline void free_value(void *value)
 }
 
 #define CLASS(limit_) \
-	{ .name = "tests", .make = make, .free_value = free_value, \
-	  .failure_ms = 60000, .limit = (limit_) }
+	{ \
+		.name = "tests", .make = make, .free_value = free_value, \
+		.failure_ms = 60000, .limit = (limit_) \
+	}
 
 static const struct memo_class unbounded = CLASS(0), two = CLASS(2),
 			       one = CLASS(1);
@@ -184,8 +186,12 @@ static inline void ask(struct desk *d, struct asker *a, const char *key)
 {
 	struct memo_ref ref = { 0 };
 
-	*a = (struct asker){ .w.done = on_done, .desk = d, .key = key,
-			     .done = LATCH_INIT, .r = 1, .again = 1 };
+	*a = (struct asker){ .w.done = on_done,
+			     .desk = d,
+			     .key = key,
+			     .done = LATCH_INIT,
+			     .r = 1,
+			     .again = 1 };
 	assert_int_equal(memo_ask(d->memo, key, strlen(key), &a->w, &ref, NULL),
 			 -EINPROGRESS);
 }
@@ -214,8 +220,8 @@ static inline struct memo_ref hold(struct desk *d, const char *key,
 {
 	struct memo_ref ref = { 0 };
 
-	assert_int_equal(memo_ask_blocking(d->memo, key, strlen(key), &ref,
-					   NULL), 0);
+	assert_int_equal(
+		memo_ask_blocking(d->memo, key, strlen(key), &ref, NULL), 0);
 	assert_string_equal(ref.value, value);
 	return ref;
 }
@@ -264,8 +270,9 @@ static inline pthread_t block_for(struct blocked *b, struct desk *d,
 {
 	pthread_t thread;
 
-	*b = (struct blocked){ .desk = d, .key = key, .born = LATCH_INIT,
-			       .err = ERR_INIT };
+	*b = (struct blocked){
+		.desk = d, .key = key, .born = LATCH_INIT, .err = ERR_INIT
+	};
 	assert_int_equal(pthread_create(&thread, NULL, block, b), 0);
 	assert_true(latch_wait(&b->born, 1));
 	assert_true(latch_sleeps(b->thread));

@@ -327,9 +327,9 @@ static inline void fake_forget(struct fake *f)
 }
 
 /* metadata.json of a CPU build; `more` follows behind the required keys. */
-#define FAKE_METADATA_WITH(more)                                               \
-	"{\"name\": \"relu\", \"id\": \"_relu\", \"version\": 1, "             \
-	"\"license\": \"MIT\", \"python-depends\": [], "                       \
+#define FAKE_METADATA_WITH(more) \
+	"{\"name\": \"relu\", \"id\": \"_relu\", \"version\": 1, " \
+	"\"license\": \"MIT\", \"python-depends\": [], " \
 	"\"backend\": {\"type\": \"cpu\"}" more "}"
 #define FAKE_METADATA FAKE_METADATA_WITH("")
 

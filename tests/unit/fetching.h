@@ -64,7 +64,7 @@ static char dir[SCRATCH_MAX];
 static struct store *store;
 static struct pool *pool;
 static struct fetch *fetch;
-static const struct repo_id repo = {.owner = "acme", .name = "relu"};
+static const struct repo_id repo = { .owner = "acme", .name = "relu" };
 
 static inline uint64_t size_of(const char *path)
 {
@@ -232,7 +232,7 @@ static inline int fake_file(struct source *s, const struct source_file *f,
 	return r;
 }
 
-static const struct source_ops fake_ops = {.file = fake_file};
+static const struct source_ops fake_ops = { .file = fake_file };
 
 static inline void hold(const char *paths)
 {

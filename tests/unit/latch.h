@@ -25,7 +25,9 @@ struct latch {
 };
 
 #define LATCH_INIT \
-	{ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 }
+	{ \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 \
+	}
 
 static inline void latch_raise(struct latch *l)
 {

@@ -72,8 +72,8 @@ static inline void madeup_parents(char path[MADEUP_PATH_MAX])
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		madeup_must(mkdir(path, 0755) == 0 || errno == EEXIST,
-			    "mkdir", path);
+		madeup_must(mkdir(path, 0755) == 0 || errno == EEXIST, "mkdir",
+			    path);
 		*p = '/';
 	}
 }
@@ -96,8 +96,8 @@ static inline void madeup_bytes(const char *root, const char *name,
 	madeup_path(path, root, name);
 	madeup_parents(path);
 	f = fopen(path, "we");
-	madeup_must(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0,
-		    "write", path);
+	madeup_must(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0, "write",
+		    path);
 	madeup_must(chmod(path, 0755) == 0, "chmod", path);
 }
 
@@ -138,9 +138,10 @@ static inline void madeup_python(const char *root, const char *prefix,
 static inline void madeup_environment(const char *root)
 {
 	static const char *const names[] = {
-		"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH",
-		"PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYENV_VERSION",
-		"PYENV_ROOT", "TORCH_DEVICE_BACKEND_AUTOLOAD",
+		"VIRTUAL_ENV",	    "CONDA_PREFIX",
+		"PYTHONPATH",	    "PYTHONUSERBASE",
+		"PYTHONNOUSERSITE", "PYENV_VERSION",
+		"PYENV_ROOT",	    "TORCH_DEVICE_BACKEND_AUTOLOAD",
 		"ASCEND_HOME_PATH",
 	};
 	char home[MADEUP_PATH_MAX];
@@ -232,8 +233,8 @@ static inline void madeup_library(const char *root, const char *name,
 {
 	struct madeup_elf e;
 
-	madeup_elf(&e, cxx11 ? "_ZN3c105ErrorC1ENSt7__cxx1112basic_stringIcE" :
-			       "_ZN3c105ErrorC1ESs");
+	madeup_elf(&e, cxx11 ? "_ZN3c105ErrorC1ENSt7__cxx1112basic_stringIcE"
+			     : "_ZN3c105ErrorC1ESs");
 	madeup_bytes(root, name, &e, sizeof(e));
 }
 

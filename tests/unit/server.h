@@ -72,8 +72,8 @@ static inline long long server_now_ms(void)
 /* false: the end has come first. */
 static inline bool server_readable(struct server *s, int fd)
 {
-	struct pollfd p[2] = {{.fd = fd, .events = POLLIN},
-			      {.fd = s->stop[0], .events = POLLIN}};
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
+			       { .fd = s->stop[0], .events = POLLIN } };
 
 	return poll(p, 2, SERVER_WAIT_MS) > 0 && !p[1].revents;
 }
@@ -208,7 +208,7 @@ static inline void *server_accept(void *arg)
 static inline void server_start(struct server *s, struct server_row *rows,
 				size_t n)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET};
+	struct sockaddr_in at = { .sin_family = AF_INET };
 	socklen_t len = sizeof(at);
 
 	(void)alarm(SERVER_END_S);

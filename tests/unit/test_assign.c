@@ -20,8 +20,8 @@ static void reads_the_forms_of_a_version_file(void **state)
 		{ "cuda='13.0'", "cuda", ASSIGN_STRING, "13.0" },
 		{ "cuda: Optional[str] = \"13.0\"\n", "cuda", ASSIGN_STRING,
 		  "13.0" },
-		{ "cuda : str='13.0'  # built with\r\n", "cuda",
-		  ASSIGN_STRING, "13.0" },
+		{ "cuda : str='13.0'  # built with\r\n", "cuda", ASSIGN_STRING,
+		  "13.0" },
 		{ "cuda: Optional[str] = None\n", "cuda", ASSIGN_NONE, "" },
 		{ "cuda = None\r\n", "cuda", ASSIGN_NONE, "" },
 		{ "debug = False\n", "debug", ASSIGN_BOOL, "" },
@@ -37,7 +37,8 @@ static void reads_the_forms_of_a_version_file(void **state)
 		char out[16] = "before";
 
 		assert_int_equal(assign_find(rows[i].text, rows[i].name, out,
-					     sizeof(out)), rows[i].kind);
+					     sizeof(out)),
+				 rows[i].kind);
 		assert_string_equal(out, rows[i].value);
 	}
 }
@@ -45,17 +46,28 @@ static void reads_the_forms_of_a_version_file(void **state)
 static void does_not_take_other_lines_for_assignments(void **state)
 {
 	static const char *const texts[] = {
-		"", "\n\n", "cuda", "xcuda = '1'\n", "cudas = '1'\n",
-		"    cuda = '1'\n", "# cuda = '1'\n", "if cuda == '1':\n",
-		"cuda == '1'\n", "cuda: str\n", "self.cuda = '1'\n",
-		"other = cuda\n", "__all__ = ['cuda']\n", "cuda['x'] = '1'\n",
+		"",
+		"\n\n",
+		"cuda",
+		"xcuda = '1'\n",
+		"cudas = '1'\n",
+		"    cuda = '1'\n",
+		"# cuda = '1'\n",
+		"if cuda == '1':\n",
+		"cuda == '1'\n",
+		"cuda: str\n",
+		"self.cuda = '1'\n",
+		"other = cuda\n",
+		"__all__ = ['cuda']\n",
+		"cuda['x'] = '1'\n",
 	};
 	char out[16] = "before";
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		assert_int_equal(assign_find(texts[i], "cuda", out,
-					     sizeof(out)), ASSIGN_MISSING);
+		assert_int_equal(
+			assign_find(texts[i], "cuda", out, sizeof(out)),
+			ASSIGN_MISSING);
 		assert_string_equal(out, "");
 	}
 }
@@ -63,10 +75,21 @@ static void does_not_take_other_lines_for_assignments(void **state)
 static void refuses_values_that_are_not_plain(void **state)
 {
 	static const char *const texts[] = {
-		"x =", "x = read()\n", "x = 'a' + 'b'\n", "x = 'a\\n'\n",
-		"x = 'open\n", "x = \"a'\n", "x = 'a\tb'\n", "x = '\xc3\xa9'\n",
-		"x = Nothing\n", "x = Truely\n", "x = 13\n", "x = 'a''b'\n",
-		"x = '0123456789abcdef'\n", "x = y\n", "x = 'a\"b'\n",
+		"x =",
+		"x = read()\n",
+		"x = 'a' + 'b'\n",
+		"x = 'a\\n'\n",
+		"x = 'open\n",
+		"x = \"a'\n",
+		"x = 'a\tb'\n",
+		"x = '\xc3\xa9'\n",
+		"x = Nothing\n",
+		"x = Truely\n",
+		"x = 13\n",
+		"x = 'a''b'\n",
+		"x = '0123456789abcdef'\n",
+		"x = y\n",
+		"x = 'a\"b'\n",
 		"x = \"a'b\"\n",
 	};
 	char out[16];

@@ -31,11 +31,11 @@
 #define HELLO "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"
 #define DAY_S (24 * 3600)
 
-static const struct repo_id relu = {.owner = "o", .name = "relu"};
+static const struct repo_id relu = { .owner = "o", .name = "relu" };
 
 /* ---- a source that is told what to say, and counts ---- */
 
-static struct source_ref main_ref = {.name = "main", .commit = C1};
+static struct source_ref main_ref = { .name = "main", .commit = C1 };
 
 struct fake {
 	struct source source; /* first */
@@ -231,7 +231,7 @@ static int cut_note(const char *path)
 
 static int old_note(const char *path)
 {
-	struct timespec t[2] = {{.tv_nsec = UTIME_OMIT}};
+	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT } };
 
 	t[1].tv_sec = time(NULL) - DAY_S - 60;
 	return utimensat(AT_FDCWD, path, t, 0);
@@ -467,7 +467,8 @@ static int read_file(struct world *w, enum catalog_reach reach,
 		     struct text *out)
 {
 	struct tree_entry e = {
-		.path = "file", .name = "file", .kind = TREE_FILE, .size = 5};
+		.path = "file", .name = "file", .kind = TREE_FILE, .size = 5
+	};
 
 	assert_int_equal(digest_parse(&e.digest, HELLO), 0);
 	w->err = (struct err)ERR_INIT;
@@ -534,10 +535,10 @@ static int see(void *arg, const struct repo_id *repo, const char *commit)
 
 static void knows_what_is_cached(void **state)
 {
-	const struct repo_id other = {.owner = "p", .name = "x"};
+	const struct repo_id other = { .owner = "p", .name = "x" };
 	struct world *w = *state;
 	struct tree *t = NULL;
-	struct seen s = {""};
+	struct seen s = { "" };
 
 	assert_int_equal(catalog_cached(w->catalog, NULL, see, &s), 0);
 	assert_string_equal(s.text, "");
@@ -586,7 +587,7 @@ static void *list_one(void *arg)
 static void the_index_loses_nobody(void **state)
 {
 	struct lister all[8];
-	struct seen s = {""};
+	struct seen s = { "" };
 
 	for (size_t i = 0; i < 8; i++) {
 		all[i].w = *state;

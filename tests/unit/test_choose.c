@@ -249,10 +249,10 @@ static void breaks_ties_by_family_and_then_by_name(void **state)
 
 static void prefers_the_newer_major_of_the_stable_abi(void **state)
 {
-	static const char *const names[] = {"torch-stable-abi29-cpu" LINUX,
-					    "torch-stable-abi30-cpu" LINUX};
-	static const char *const wanted[] = {"torch-stable-abi30-cpu" LINUX,
-					     "torch-stable-abi29-cpu" LINUX};
+	static const char *const names[] = { "torch-stable-abi29-cpu" LINUX,
+					     "torch-stable-abi30-cpu" LINUX };
+	static const char *const wanted[] = { "torch-stable-abi30-cpu" LINUX,
+					      "torch-stable-abi29-cpu" LINUX };
 
 	(void)state;
 	expect_names("torch31-cpu" LINUX, names, wanted, COUNT(names));
@@ -260,10 +260,10 @@ static void prefers_the_newer_major_of_the_stable_abi(void **state)
 
 static void puts_universal_behind_every_name(void **state)
 {
-	static const char *const names[] = {"torch-universal", "torch-xpu",
-					    ("tvm-ffi01-xpu20260" LINUX)};
-	static const char *const wanted[] = {("tvm-ffi01-xpu20260" LINUX),
-					     "torch-xpu", "torch-universal"};
+	static const char *const names[] = { "torch-universal", "torch-xpu",
+					     ("tvm-ffi01-xpu20260" LINUX) };
+	static const char *const wanted[] = { ("tvm-ffi01-xpu20260" LINUX),
+					      "torch-xpu", "torch-universal" };
 
 	(void)state;
 	expect_names("torch213-xpu20260" LINUX "+ffi01", names, wanted,
@@ -355,8 +355,8 @@ static void decides_an_empty_list(void **state)
 
 static void keeps_the_name_of_the_folder(void **state)
 {
-	static const char *const names[] = {"torch0213-cpu" LINUX,
-					    "torch208-cpu" LINUX};
+	static const char *const names[] = { "torch0213-cpu" LINUX,
+					     "torch208-cpu" LINUX };
 	struct decisions d;
 
 	(void)state;
@@ -373,7 +373,7 @@ static void keeps_the_name_of_the_folder(void **state)
 static void gives_the_whole_reason_for_the_longest_name(void **state)
 {
 	char name[256] = "torch-", wanted[CHOOSE_REASON_MAX];
-	const char *const names[] = {name};
+	const char *const names[] = { name };
 	struct decisions d;
 
 	(void)state;
@@ -391,7 +391,8 @@ static void gives_the_whole_reason_for_the_longest_name(void **state)
 /* Both kinds of build on a Python; how many are accepted. */
 static size_t accepted_on(const char *extra)
 {
-	static const char *const names[] = {"torch-cpu", "torch213-cpu" LINUX};
+	static const char *const names[] = { "torch-cpu",
+					     "torch213-cpu" LINUX };
 	char spec[LINE_MAX_BYTES];
 	struct decisions d;
 	size_t n;
@@ -423,7 +424,7 @@ static void refuses_arch_builds_on_an_old_free_threaded_python(void **state)
 
 static void takes_an_unknown_free_threaded_python_for_an_old_one(void **state)
 {
-	static const char *const names[] = {"torch213-cpu" LINUX};
+	static const char *const names[] = { "torch213-cpu" LINUX };
 	struct decisions d;
 	struct env env;
 
@@ -439,7 +440,7 @@ static void takes_an_unknown_free_threaded_python_for_an_old_one(void **state)
 
 static void wants_to_know_the_macos_for_metal(void **state)
 {
-	static const char *const names[] = {"torch212-metal-aarch64-darwin"};
+	static const char *const names[] = { "torch212-metal-aarch64-darwin" };
 	struct decisions d;
 
 	(void)state;

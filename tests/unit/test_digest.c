@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #define EMPTY_GIT "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
-#define EMPTY_SHA256                                                           \
+#define EMPTY_SHA256 \
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static void hash(enum digest_kind kind, const char *s, size_t step,
@@ -90,7 +90,7 @@ static void refuses_what_is_no_digest(void **state)
 		" 69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
 		EMPTY_SHA256 "0",
 	};
-	struct digest d = {.kind = 77};
+	struct digest d = { .kind = 77 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -102,7 +102,7 @@ static void tells_digests_apart(void **state)
 {
 	struct digest a;
 	struct digest b;
-	struct digest none = {.kind = DIGEST_NONE};
+	struct digest none = { .kind = DIGEST_NONE };
 
 	(void)state;
 	assert_int_equal(digest_parse(&a, EMPTY_GIT), 0);

@@ -40,7 +40,9 @@ static int load_real(void **state)
 	real_size = (size_t)st.st_size;
 	real_bytes = malloc(real_size);
 	return real_bytes && pread(fd, real_bytes, real_size, 0) ==
-				     (ssize_t)real_size ? 0 : -1;
+				       (ssize_t)real_size
+		       ? 0
+		       : -1;
 }
 
 static int free_real(void **state)
@@ -78,8 +80,8 @@ static void finds_a_part_of_a_symbols_name(void **state)
 	struct madeup_elf e;
 
 	(void)state;
-	assert_int_equal(contains(real_bytes, real_size,
-				  "mocka_run_group_t", &err), 1);
+	assert_int_equal(
+		contains(real_bytes, real_size, "mocka_run_group_t", &err), 1);
 	madeup_elf(&e, "_ZNSt7__cxx1112basic_stringE");
 	assert_int_equal(contains(&e, sizeof(e), "__cxx11", &err), 1);
 	assert_int_equal(err.code, 0);
@@ -122,9 +124,15 @@ static void reads_the_dynamic_segment_when_sections_are_gone(void **state)
 static void counts_all_symbols_of_a_gnu_hash_table(void **state)
 {
 	static const char *const names[] = {
-		"_cmocka_run_group_tests", "_assert_true", "_will_return",
-		"_test_free", "cmocka_set_message_output", "_fail",
-		"_check_expected", "mock_assert", "_function_called",
+		"_cmocka_run_group_tests",
+		"_assert_true",
+		"_will_return",
+		"_test_free",
+		"cmocka_set_message_output",
+		"_fail",
+		"_check_expected",
+		"mock_assert",
+		"_function_called",
 	};
 	AUTO(auto_free) char *copy = malloc(real_size);
 
@@ -165,7 +173,7 @@ static void refuses_what_is_no_library(void **state)
 	e.segments[1].p_type = PT_NULL;
 	assert_int_equal(contains(&e, sizeof(e), "x", &err), -EINVAL);
 	assert_string_equal(err_text(&err), "ELF file has no dynamic symbols: "
-			    "it is no shared library");
+					    "it is no shared library");
 }
 
 static void refuses_what_is_no_regular_file(void **state)
@@ -262,8 +270,8 @@ static void flip(char *bytes, size_t n, uint64_t *seed)
 	size_t at = next_random(seed) % n;
 	uint32_t how = next_random(seed);
 
-	bytes[at] = (char)(how % 2 ? hard[how / 2 % sizeof(hard)] :
-				     (unsigned char)(how >> 8));
+	bytes[at] = (char)(how % 2 ? hard[how / 2 % sizeof(hard)]
+				   : (unsigned char)(how >> 8));
 }
 
 static void survives_bytes_that_are_flipped(void **state)

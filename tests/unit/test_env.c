@@ -116,25 +116,25 @@ static void cuts_digits_as_a_real_machine_means_them(void **state)
 		const char *text;
 		uint32_t major, minor;
 	} rows[] = {
-		{"cu130", 13, 0},
-		{"cu118", 11, 8},
-		{"cu90", 9, 0},
-		{"cu1210", 12, 10},
-		{"cu1310", 13, 10},
-		{"rocm72", 7, 2},
-		{"rocm710", 7, 10},
-		{"xpu20253", 2025, 3},
-		{"xpu20260", 2026, 0},
-		{"xpu202510", 2025, 10},
-		{"cann83", 8, 3},
-		{"cann810", 8, 10},
+		{ "cu130", 13, 0 },
+		{ "cu118", 11, 8 },
+		{ "cu90", 9, 0 },
+		{ "cu1210", 12, 10 },
+		{ "cu1310", 13, 10 },
+		{ "rocm72", 7, 2 },
+		{ "rocm710", 7, 10 },
+		{ "xpu20253", 2025, 3 },
+		{ "xpu20260", 2026, 0 },
+		{ "xpu202510", 2025, 10 },
+		{ "cann83", 8, 3 },
+		{ "cann810", 8, 10 },
 		/* what follows would not be printed again otherwise */
-		{"cu1300", 130, 0},
-		{"rocm100", 10, 0},
-		{"rocm701", 70, 1},
-		{"xpu202600", 20260, 0},
-		{"rocm100", 10, 0},
-		{"cu1201", 120, 1},
+		{ "cu1300", 130, 0 },
+		{ "rocm100", 10, 0 },
+		{ "rocm701", 70, 1 },
+		{ "xpu202600", 20260, 0 },
+		{ "rocm100", 10, 0 },
+		{ "cu1201", 120, 1 },
 	};
 
 	(void)state;
@@ -156,12 +156,13 @@ static void cuts_digits_as_a_real_machine_means_them(void **state)
 /* The text of a backend is never dotted: it is compared with a build's. */
 static void spells_every_version_so_that_it_reads_back(void **state)
 {
-	static const uint32_t numbers[] = {
-		0,   1,	   2,	 7,    9,    10,    11,
-		12,  13,   71,	 99,   100,  121,   710,
-		999, 1000, 2025, 2026, 9999, 10000, 4294967295u};
-	static const enum backend backends[] = {BACKEND_CUDA, BACKEND_ROCM,
-						BACKEND_XPU, BACKEND_CANN};
+	static const uint32_t numbers[] = { 0,		1,    2,    7,	  9,
+					    10,		11,   12,   13,	  71,
+					    99,		100,  121,  710,  999,
+					    1000,	2025, 2026, 9999, 10000,
+					    4294967295u };
+	static const enum backend backends[] = { BACKEND_CUDA, BACKEND_ROCM,
+						 BACKEND_XPU, BACKEND_CANN };
 
 	(void)state;
 	for (size_t b = 0; b < COUNT(backends); b++) {
@@ -169,8 +170,8 @@ static void spells_every_version_so_that_it_reads_back(void **state)
 			struct env e = parsed(BASE), again;
 			char spec[ENV_SPEC_MAX], one[ENV_WORD_MAX],
 				two[ENV_WORD_MAX];
-			struct version v = {true, numbers[i / COUNT(numbers)],
-					    numbers[i % COUNT(numbers)]};
+			struct version v = { true, numbers[i / COUNT(numbers)],
+					     numbers[i % COUNT(numbers)] };
 
 			e.backend = backends[b];
 			e.backend_version = v;
@@ -198,21 +199,21 @@ static void prints_extras_in_one_order(void **state)
 	static const struct {
 		const char *spec, *wanted;
 	} rows[] = {
-		{BASE, BASE},
-		{"torch28-metal-aarch64-darwin+macos26.0",
-		 "torch28-metal-aarch64-darwin+macos26.0"},
-		{"notorch-neuron" LINUX, "notorch-neuron" LINUX},
-		{"torch211-tpu" LINUX, "torch211-tpu" LINUX},
-		{"torch208-cpu" LINUX, "torch28-cpu" LINUX},
-		{BASE "+macos1.2+glibc2.36+py311+ffi01+sm90+anygpu+gpus",
-		 BASE "+gpus+anygpu+sm90+ffi01+py311+glibc2.36+macos1.2"},
-		{BASE "+gfx1100+sm120+gfx90a+sm90a+sm75+sm100f+sm90+gfx942",
-		 BASE "+sm75+sm90+sm90a+sm100f+sm120+gfx90a+gfx942"
-		      "+gfx1100"},
-		{BASE "+sm90+sm90+sm80+sm90", BASE "+sm80+sm90"},
-		{BASE "+py314t", BASE "+py314t"},
-		{BASE "+py3.14t", BASE "+py314t"},
-		{BASE "+ffi0.1", BASE "+ffi01"},
+		{ BASE, BASE },
+		{ "torch28-metal-aarch64-darwin+macos26.0",
+		  "torch28-metal-aarch64-darwin+macos26.0" },
+		{ "notorch-neuron" LINUX, "notorch-neuron" LINUX },
+		{ "torch211-tpu" LINUX, "torch211-tpu" LINUX },
+		{ "torch208-cpu" LINUX, "torch28-cpu" LINUX },
+		{ BASE "+macos1.2+glibc2.36+py311+ffi01+sm90+anygpu+gpus",
+		  BASE "+gpus+anygpu+sm90+ffi01+py311+glibc2.36+macos1.2" },
+		{ BASE "+gfx1100+sm120+gfx90a+sm90a+sm75+sm100f+sm90+gfx942",
+		  BASE "+sm75+sm90+sm90a+sm100f+sm120+gfx90a+gfx942"
+		       "+gfx1100" },
+		{ BASE "+sm90+sm90+sm80+sm90", BASE "+sm80+sm90" },
+		{ BASE "+py314t", BASE "+py314t" },
+		{ BASE "+py3.14t", BASE "+py314t" },
+		{ BASE "+ffi0.1", BASE "+ffi01" },
 	};
 
 	(void)state;
@@ -282,7 +283,7 @@ static void says_a_free_threaded_python_of_unknown_version(void **state)
 static void has_room_for_the_longest_environment(void **state)
 {
 	struct env e = parsed(BASE), again;
-	struct version big = {true, 4294967295u, 4294967295u};
+	struct version big = { true, 4294967295u, 4294967295u };
 	char out[ENV_SPEC_MAX], back[ENV_SPEC_MAX];
 
 	(void)state;
@@ -310,57 +311,57 @@ static void names_what_is_wrong_in_a_spec(void **state)
 	static const struct {
 		const char *spec, *why;
 	} rows[] = {
-		{"", "begins neither with a torch"},
-		{"torch-cuda", "begins neither with a torch"},
-		{"torch2-cpu" LINUX, "begins neither with a torch"},
-		{"Torch213-cpu" LINUX, "begins neither with a torch"},
-		{"torch21x-cpu" LINUX, "begins neither with a torch"},
-		{"torch-stable-abi29-cpu" LINUX, ""},
-		{"tvm-ffi01-cpu" LINUX, "begins neither with a torch"},
-		{"torch213", "needs exactly a backend, a CPU and an OS"},
-		{"torch213-cpu-x86_64", "needs exactly a backend"},
-		{"torch213-cxx11-cpu-x86_64", "needs exactly a backend"},
-		{"torch213-cpu" LINUX "-gnu", "needs exactly a backend"},
-		{"notorch-cxx11-cpu" LINUX, "needs exactly a backend"},
-		{"torch213-cxx14-cpu" LINUX, "needs exactly a backend"},
-		{"torch213-cxx11-cpu" LINUX "-gnu", "more between its '-'"},
-		{"torch213-cuda" LINUX, "unknown backend 'cuda'"},
-		{"torch213-cu9" LINUX, "unknown backend 'cu9'"},
-		{"torch213-cpu1" LINUX, "unknown backend 'cpu1'"},
-		{"torch213-" LINUX, "unknown backend"},
-		{"torch213-cu999999999999" LINUX, "unknown backend"},
-		{"torch213-cpu--linux", "its CPU '' is no word"},
-		{"torch213-cpu-x86_64-", "its OS '' is no word"},
-		{"torch213-cpu-aaaaaaaabbbbbbbbccccccccdddddddd-linux",
-		 "is no word"},
-		{BASE "+", "unknown extra '+'"},
-		{BASE "+sm90+", "unknown extra '+'"},
-		{BASE "+gpu", "unknown extra '+gpu'"},
-		{BASE "+SM90", "unknown extra '+SM90'"},
-		{BASE "+sm", "'+sm' is no GPU"},
-		{BASE "+sm9", "'+sm9' is no GPU"},
-		{BASE "+sm90b", "'+sm90b' is no GPU"},
-		{BASE "+sm90af", "'+sm90af' is no GPU"},
-		{BASE "+sm090", "'+sm090' is no GPU"},
-		{BASE "+sm9.0", "'+sm9.0' is no GPU"},
-		{BASE "+sm12345", "'+sm12345' is no GPU"},
-		{BASE "+gfx", "'+gfx' is no GPU"},
-		{BASE "+gfx94", "'+gfx94' is no GPU"},
-		{BASE "+gfx0900", "'+gfx0900' is no GPU"},
-		{BASE "+gfxa00", "'+gfxa00' is no GPU"},
-		{BASE "+gfx90A", "'+gfx90A' is no GPU"},
-		{BASE "+gfx90z", "'+gfx90z' is no GPU"},
-		{BASE "+gfx12345678901234567890", "is no GPU"},
-		{BASE "+py", "is no Python"},
-		{BASE "+py3", "is no Python"},
-		{BASE "+pyx", "is no Python"},
-		{BASE "+py311tt", "is no Python"},
-		{BASE "+ffi", "is no tvm-ffi"},
-		{BASE "+ffi1", "is no tvm-ffi"},
-		{BASE "+glibc236", "is no version"},
-		{BASE "+glibc2.", "is no version"},
-		{BASE "+macos26", "is no version"},
-		{BASE "+macos26.1.2", "is no version"},
+		{ "", "begins neither with a torch" },
+		{ "torch-cuda", "begins neither with a torch" },
+		{ "torch2-cpu" LINUX, "begins neither with a torch" },
+		{ "Torch213-cpu" LINUX, "begins neither with a torch" },
+		{ "torch21x-cpu" LINUX, "begins neither with a torch" },
+		{ "torch-stable-abi29-cpu" LINUX, "" },
+		{ "tvm-ffi01-cpu" LINUX, "begins neither with a torch" },
+		{ "torch213", "needs exactly a backend, a CPU and an OS" },
+		{ "torch213-cpu-x86_64", "needs exactly a backend" },
+		{ "torch213-cxx11-cpu-x86_64", "needs exactly a backend" },
+		{ "torch213-cpu" LINUX "-gnu", "needs exactly a backend" },
+		{ "notorch-cxx11-cpu" LINUX, "needs exactly a backend" },
+		{ "torch213-cxx14-cpu" LINUX, "needs exactly a backend" },
+		{ "torch213-cxx11-cpu" LINUX "-gnu", "more between its '-'" },
+		{ "torch213-cuda" LINUX, "unknown backend 'cuda'" },
+		{ "torch213-cu9" LINUX, "unknown backend 'cu9'" },
+		{ "torch213-cpu1" LINUX, "unknown backend 'cpu1'" },
+		{ "torch213-" LINUX, "unknown backend" },
+		{ "torch213-cu999999999999" LINUX, "unknown backend" },
+		{ "torch213-cpu--linux", "its CPU '' is no word" },
+		{ "torch213-cpu-x86_64-", "its OS '' is no word" },
+		{ "torch213-cpu-aaaaaaaabbbbbbbbccccccccdddddddd-linux",
+		  "is no word" },
+		{ BASE "+", "unknown extra '+'" },
+		{ BASE "+sm90+", "unknown extra '+'" },
+		{ BASE "+gpu", "unknown extra '+gpu'" },
+		{ BASE "+SM90", "unknown extra '+SM90'" },
+		{ BASE "+sm", "'+sm' is no GPU" },
+		{ BASE "+sm9", "'+sm9' is no GPU" },
+		{ BASE "+sm90b", "'+sm90b' is no GPU" },
+		{ BASE "+sm90af", "'+sm90af' is no GPU" },
+		{ BASE "+sm090", "'+sm090' is no GPU" },
+		{ BASE "+sm9.0", "'+sm9.0' is no GPU" },
+		{ BASE "+sm12345", "'+sm12345' is no GPU" },
+		{ BASE "+gfx", "'+gfx' is no GPU" },
+		{ BASE "+gfx94", "'+gfx94' is no GPU" },
+		{ BASE "+gfx0900", "'+gfx0900' is no GPU" },
+		{ BASE "+gfxa00", "'+gfxa00' is no GPU" },
+		{ BASE "+gfx90A", "'+gfx90A' is no GPU" },
+		{ BASE "+gfx90z", "'+gfx90z' is no GPU" },
+		{ BASE "+gfx12345678901234567890", "is no GPU" },
+		{ BASE "+py", "is no Python" },
+		{ BASE "+py3", "is no Python" },
+		{ BASE "+pyx", "is no Python" },
+		{ BASE "+py311tt", "is no Python" },
+		{ BASE "+ffi", "is no tvm-ffi" },
+		{ BASE "+ffi1", "is no tvm-ffi" },
+		{ BASE "+glibc236", "is no version" },
+		{ BASE "+glibc2.", "is no version" },
+		{ BASE "+macos26", "is no version" },
+		{ BASE "+macos26.1.2", "is no version" },
 	};
 
 	(void)state;
@@ -425,8 +426,8 @@ static void bounds_what_it_reads(void **state)
 
 static void knows_backends_by_their_names(void **state)
 {
-	static const char *const names[] = {"cpu",  "cuda",  "rocm",   "xpu",
-					    "cann", "metal", "neuron", "tpu"};
+	static const char *const names[] = { "cpu",  "cuda",  "rocm",	"xpu",
+					     "cann", "metal", "neuron", "tpu" };
 	enum backend b;
 
 	(void)state;

@@ -15,9 +15,12 @@
 
 static void refs_come_back_as_they_went(void **state)
 {
-	struct source_ref branches[] = {{"main", C1}, {"a/b@{c", C1}};
-	struct source_ref tags[] = {{"v0.1.0", C1}};
-	struct source_refs refs = {branches, 1, tags, 1};
+	struct source_ref branches[] = { { "main", C1 }, { "a/b@{c", C1 } };
+	struct source_ref tags[] = { { "v0.1.0", C1 } };
+	struct source_refs refs = { .branches = branches,
+				    .branch_count = 1,
+				    .tags = tags,
+				    .tag_count = 1 };
 	struct text t = TEXT_INIT(FACT_BYTES_MAX);
 	struct source_refs back;
 

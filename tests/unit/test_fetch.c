@@ -89,7 +89,7 @@ static void who_comes_behind_a_stopped_download_gets_a_new_one(void **state)
 
 static void never_begins_what_was_cancelled_in_the_queue(void **state)
 {
-	static const char *const order[] = {"1 plug", "3 c", NULL};
+	static const char *const order[] = { "1 plug", "3 c", NULL };
 	struct waiting w[3];
 
 	(void)state;
@@ -109,7 +109,7 @@ static void never_begins_what_was_cancelled_in_the_queue(void **state)
 static void says_no_to_who_was_called(void **state)
 {
 	struct waiting w;
-	struct waiting never = {.waiter.done = was_done};
+	struct waiting never = { .waiter.done = was_done };
 
 	(void)state;
 	assert_int_equal(ask(&w, "1 a"), -EINPROGRESS);

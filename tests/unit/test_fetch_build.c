@@ -5,7 +5,7 @@
 
 static void takes_what_is_urgent_first_and_small_first(void **state)
 {
-	static const char *const files[] = {"40 b", "7 b", "2 b", NULL};
+	static const char *const files[] = { "40 b", "7 b", "2 b", NULL };
 	static const char *const order[] = {
 		"1 plug", "2 b", "20 a", "30 a", "7 b", "40 b", NULL,
 	};
@@ -26,8 +26,8 @@ static void takes_what_is_urgent_first_and_small_first(void **state)
 
 static void takes_the_smallest_of_all_builds_first(void **state)
 {
-	static const char *const one[] = {"10 file", "30 file", NULL};
-	static const char *const two[] = {"20 file", "40 file", NULL};
+	static const char *const one[] = { "10 file", "30 file", NULL };
+	static const char *const two[] = { "20 file", "40 file", NULL };
 	static const char *const order[] = {
 		"1 plug", "10 file", "20 file", "30 file", "40 file", NULL,
 	};
@@ -44,7 +44,7 @@ static void takes_the_smallest_of_all_builds_first(void **state)
 
 static void what_was_put_off_is_urgent_when_asked_for_again(void **state)
 {
-	static const char *const files[] = {"9 file", "5 file", NULL};
+	static const char *const files[] = { "9 file", "5 file", NULL };
 	static const char *const put_off[] = {
 		"1 plug",
 		"5 file",
@@ -151,7 +151,7 @@ static void puts_the_first_file_in_front(void **state)
 
 static void a_build_keeps_what_was_asked_for_before_it(void **state)
 {
-	static const char *const files[] = {"5 file", NULL};
+	static const char *const files[] = { "5 file", NULL };
 	struct waiting w;
 
 	(void)state;

@@ -125,7 +125,7 @@ static void who_lies_about_the_size_fails_alone(void **state)
 		.digest = d,
 		.size = 10,
 	};
-	struct waiting liar = {.waiter.done = was_done};
+	struct waiting liar = { .waiter.done = was_done };
 	struct waiting w;
 
 	(void)state;
@@ -149,7 +149,7 @@ static void refuses_what_is_no_blob(void **state)
 		.digest = digest_of("1 a"),
 		.size = TREE_FILE_MAX + 1,
 	};
-	struct waiting w = {.waiter.done = was_done};
+	struct waiting w = { .waiter.done = was_done };
 	struct err err = ERR_INIT;
 
 	(void)state;

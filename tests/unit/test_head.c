@@ -24,20 +24,21 @@ static const struct {
 	const char *line;
 	const char *next;
 } links[] = {
-	{"Link: <https://h/x?cursor=a>; rel=\"next\"\r\n",
-	 "https://h/x?cursor=a"},
-	{"link:<b>;rel=next", "b"},
-	{"LINK: <a>; rel=\"prev\", <b>; rel=\"next\"", "b"},
-	{"Link: <a,;b>; title=\"x, <c>; rel=next\"; rel=\"prev next\"", "a,;b"},
-	{"Link: <a>; rel=\"prev\"", ""},
-	{"Link: <a>; rel=\"nextish\"", ""},
-	{"Link: <a>", ""},
-	{"Link: a; rel=next", ""},
-	{"Link: <a; rel=next", ""},
-	{"Link: <>; rel=next", ""},
-	{"Link:", ""},
-	{"Linked: <a>; rel=next", ""},
-	{"Link", ""},
+	{ "Link: <https://h/x?cursor=a>; rel=\"next\"\r\n",
+	  "https://h/x?cursor=a" },
+	{ "link:<b>;rel=next", "b" },
+	{ "LINK: <a>; rel=\"prev\", <b>; rel=\"next\"", "b" },
+	{ "Link: <a,;b>; title=\"x, <c>; rel=next\"; rel=\"prev next\"",
+	  "a,;b" },
+	{ "Link: <a>; rel=\"prev\"", "" },
+	{ "Link: <a>; rel=\"nextish\"", "" },
+	{ "Link: <a>", "" },
+	{ "Link: a; rel=next", "" },
+	{ "Link: <a; rel=next", "" },
+	{ "Link: <>; rel=next", "" },
+	{ "Link:", "" },
+	{ "Linked: <a>; rel=next", "" },
+	{ "Link", "" },
 };
 
 static void finds_the_next_page(void **state)
@@ -73,24 +74,24 @@ static const struct {
 	const char *b; /* NULL: none */
 	int64_t wait_s;
 } waits[] = {
-	{"Retry-After: 7\r\n", NULL, 7},
-	{"retry-after:  0 ", NULL, 0},
-	{"Retry-After: Sun, 06 Nov 1994 08:49:37 GMT", NULL, 30},
-	{"Retry-After: Sun, 06 Nov 1994 08:40:00 GMT", NULL, 0},
-	{"Retry-After: Sun, 06 Nov 2094 08:40:00 GMT", NULL, HEAD_WAIT_MAX_S},
-	{"Retry-After: 99999999999999999999999", NULL, HEAD_WAIT_MAX_S},
-	{"Retry-After: -1", NULL, -1},
-	{"Retry-After: soon", NULL, -1},
-	{"Retry-After:", NULL, -1},
-	{"Retry-After: Sun, 06 Nov", NULL, -1},
-	{"Retry-After: Sun, 99 Nov 1994 08:49:37 GMT", NULL, -1},
-	{"RateLimit: \"api\";r=0;t=120", NULL, 121},
-	{"RateLimit: \"api\";r=5;t=120", NULL, -1},
-	{"RateLimit: \"api\"; r=0; t=5, \"b\";r=0;t=9", NULL, 10},
-	{"RateLimit: \"api\";r=0;t=x", NULL, -1},
-	{"RateLimit: ;;;=,,;r=;t=", NULL, -1},
-	{"Retry-After: 7", "RateLimit: \"api\";r=0;t=1", 2},
-	{"Retry-After: 7", "RateLimit: \"api\";r=1;t=1", 7},
+	{ "Retry-After: 7\r\n", NULL, 7 },
+	{ "retry-after:  0 ", NULL, 0 },
+	{ "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT", NULL, 30 },
+	{ "Retry-After: Sun, 06 Nov 1994 08:40:00 GMT", NULL, 0 },
+	{ "Retry-After: Sun, 06 Nov 2094 08:40:00 GMT", NULL, HEAD_WAIT_MAX_S },
+	{ "Retry-After: 99999999999999999999999", NULL, HEAD_WAIT_MAX_S },
+	{ "Retry-After: -1", NULL, -1 },
+	{ "Retry-After: soon", NULL, -1 },
+	{ "Retry-After:", NULL, -1 },
+	{ "Retry-After: Sun, 06 Nov", NULL, -1 },
+	{ "Retry-After: Sun, 99 Nov 1994 08:49:37 GMT", NULL, -1 },
+	{ "RateLimit: \"api\";r=0;t=120", NULL, 121 },
+	{ "RateLimit: \"api\";r=5;t=120", NULL, -1 },
+	{ "RateLimit: \"api\"; r=0; t=5, \"b\";r=0;t=9", NULL, 10 },
+	{ "RateLimit: \"api\";r=0;t=x", NULL, -1 },
+	{ "RateLimit: ;;;=,,;r=;t=", NULL, -1 },
+	{ "Retry-After: 7", "RateLimit: \"api\";r=0;t=1", 2 },
+	{ "Retry-After: 7", "RateLimit: \"api\";r=1;t=1", 7 },
 };
 
 static void reads_how_long_to_wait(void **state)
@@ -112,12 +113,12 @@ static const struct {
 	bool ranged;
 	uint64_t start;
 } ranges[] = {
-	{"Content-Range: bytes 5-9/10", true, 5},
-	{"Content-Range: bytes 0-*/*", true, 0},
-	{"Content-Range: bytes */10", false, 0},
-	{"Content-Range: lines 5-9/10", false, 0},
-	{"Content-Range: bytes -5-9/10", false, 0},
-	{"Content-Range: bytes 99999999999999999999-9/10", false, 0},
+	{ "Content-Range: bytes 5-9/10", true, 5 },
+	{ "Content-Range: bytes 0-*/*", true, 0 },
+	{ "Content-Range: bytes */10", false, 0 },
+	{ "Content-Range: lines 5-9/10", false, 0 },
+	{ "Content-Range: bytes -5-9/10", false, 0 },
+	{ "Content-Range: bytes 99999999999999999999-9/10", false, 0 },
 };
 
 static void reads_where_a_range_starts(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/http_load.h"
 #include "kernels/http.h"
+#include "kernels/http_load.h"
 
 #include "base/err.h"
 #include "base/text.h"
@@ -25,8 +25,8 @@
 static void gets_a_body_and_counts_it(void **state)
 {
 	struct server_row rows[] = {
-		{"/a", OK "Content-Length: 5\r\n" CLOSE "\r\nhello", 0, 0, 0,
-		 0},
+		{ "/a", OK "Content-Length: 5\r\n" CLOSE "\r\nhello", 0, 0, 0,
+		  0 },
 	};
 	struct text report = TEXT_INIT(1000);
 	struct server s;
@@ -62,7 +62,7 @@ static void gets_a_body_and_counts_it(void **state)
 static void an_empty_body_begins_too(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 0\r\n" CLOSE "\r\n", 0, 0, 0, 0},
+		{ "/", OK "Content-Length: 0\r\n" CLOSE "\r\n", 0, 0, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -79,8 +79,8 @@ static void an_empty_body_begins_too(void **state)
 static void keeps_the_connection(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 2\r\n\r\nok", SERVER_KEEP, true, 0,
-		 false},
+		{ "/", OK "Content-Length: 2\r\n\r\nok", SERVER_KEEP, true, 0,
+		  false },
 	};
 	struct server s;
 	struct client c;
@@ -103,15 +103,15 @@ static const struct {
 	int result;
 	const char *says;
 } statuses[] = {
-	{"HTTP/1.1 404 No\r\nX-Error-Code: EntryNotFound\r\n"
-	 "X-Error-Message: not \x07here\r\n",
-	 -ENOENT, "answered 404 EntryNotFound: not ?here"},
-	{"HTTP/1.1 410 Gone\r\n", -ENOENT, "answered 410"},
-	{"HTTP/1.1 401 No\r\n", -EACCES, "answered 401"},
-	{"HTTP/1.1 403 No\r\nX-Error-Code: GatedRepo\r\n", -EACCES,
-	 "answered 403 GatedRepo"},
-	{"HTTP/1.1 418 No\r\n", -EIO, "answered 418"},
-	{"HTTP/1.1 304 No\r\n", -EIO, "answered 304"},
+	{ "HTTP/1.1 404 No\r\nX-Error-Code: EntryNotFound\r\n"
+	  "X-Error-Message: not \x07here\r\n",
+	  -ENOENT, "answered 404 EntryNotFound: not ?here" },
+	{ "HTTP/1.1 410 Gone\r\n", -ENOENT, "answered 410" },
+	{ "HTTP/1.1 401 No\r\n", -EACCES, "answered 401" },
+	{ "HTTP/1.1 403 No\r\nX-Error-Code: GatedRepo\r\n", -EACCES,
+	  "answered 403 GatedRepo" },
+	{ "HTTP/1.1 418 No\r\n", -EIO, "answered 418" },
+	{ "HTTP/1.1 304 No\r\n", -EIO, "answered 304" },
 };
 
 static void a_refusal_is_not_tried_again(void **state)
@@ -119,7 +119,7 @@ static void a_refusal_is_not_tried_again(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(statuses); i++) {
 		char answer[512];
-		struct server_row rows[] = {{"/p", answer, 0, true, 0, 0}};
+		struct server_row rows[] = { { "/p", answer, 0, true, 0, 0 } };
 		struct server s;
 		struct client c;
 
@@ -153,9 +153,9 @@ static void tries_again_when_it_may_pass(void **state)
 	for (size_t i = 0; i < N(passing); i++) {
 		char answer[512];
 		struct server_row rows[] = {
-			{"/", answer, 0, 0, 0, 0},
-			{"/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, 0,
-			 0, 0},
+			{ "/", answer, 0, 0, 0, 0 },
+			{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, 0,
+			  0, 0 },
 		};
 		struct server s;
 		struct client c;
@@ -177,10 +177,10 @@ static void tries_again_when_it_may_pass(void **state)
 static void gives_up_after_some_tries(void **state)
 {
 	struct server_row rows[] = {
-		{"/",
-		 "HTTP/1.1 503 Later\r\nRetry-After: 0\r\n"
-		 "Content-Length: 0\r\n" CLOSE "\r\n",
-		 0, true, 0, 0},
+		{ "/",
+		  "HTTP/1.1 503 Later\r\nRetry-After: 0\r\n"
+		  "Content-Length: 0\r\n" CLOSE "\r\n",
+		  0, true, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -216,11 +216,11 @@ static const struct {
 	const char *answer;
 	size_t more;
 } large[] = {
-	{OK "Content-Length: 101\r\n" CLOSE "\r\n", 101},
-	{OK CLOSE "\r\n", 101},
-	{OK "Transfer-Encoding: chunked\r\n" CLOSE "\r\n"
-	    "80\r\n",
-	 128},
+	{ OK "Content-Length: 101\r\n" CLOSE "\r\n", 101 },
+	{ OK CLOSE "\r\n", 101 },
+	{ OK "Transfer-Encoding: chunked\r\n" CLOSE "\r\n"
+	     "80\r\n",
+	  128 },
 };
 
 static void refuses_more_than_the_limit(void **state)
@@ -228,7 +228,7 @@ static void refuses_more_than_the_limit(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(large); i++) {
 		struct server_row rows[] = {
-			{"/", large[i].answer, 0, true, large[i].more, 0},
+			{ "/", large[i].answer, 0, true, large[i].more, 0 },
 		};
 		struct server s;
 		struct client c;
@@ -249,12 +249,12 @@ static void refuses_more_than_the_limit(void **state)
 static void goes_on_where_a_body_was_cut(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
-		 0},
-		{"/",
-		 "HTTP/1.1 206 Part\r\nContent-Range: bytes 5-9/10\r\n"
-		 "Content-Length: 5\r\n" CLOSE "\r\n56789",
-		 0, 0, 0, 0},
+		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
+		  0 },
+		{ "/",
+		  "HTTP/1.1 206 Part\r\nContent-Range: bytes 5-9/10\r\n"
+		  "Content-Length: 5\r\n" CLOSE "\r\n56789",
+		  0, 0, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -274,10 +274,10 @@ static void goes_on_where_a_body_was_cut(void **state)
 static void starts_again_when_a_range_is_ignored(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
-		 0},
-		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\nabcdefghij", 0, 0,
-		 0, 0},
+		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
+		  0 },
+		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\nabcdefghij", 0, 0,
+		  0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -295,10 +295,10 @@ static void starts_again_when_a_range_is_ignored(void **state)
 static void refuses_another_range_than_asked(void **state)
 {
 	struct server_row rows[] = {
-		{"/",
-		 "HTTP/1.1 206 Part\r\nContent-Range: bytes 4-9/10\r\n"
-		 "Content-Length: 6\r\n" CLOSE "\r\n456789",
-		 0, true, 0, 0},
+		{ "/",
+		  "HTTP/1.1 206 Part\r\nContent-Range: bytes 4-9/10\r\n"
+		  "Content-Length: 6\r\n" CLOSE "\r\n456789",
+		  0, true, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -317,9 +317,9 @@ static void refuses_another_range_than_asked(void **state)
 static void text_is_never_pieced_together(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
-		 0},
-		{"/", OK "Content-Length: 3\r\n" CLOSE "\r\nnew", 0, 0, 0, 0},
+		{ "/", OK "Content-Length: 10\r\n" CLOSE "\r\n01234", 0, 0, 0,
+		  0 },
+		{ "/", OK "Content-Length: 3\r\n" CLOSE "\r\nnew", 0, 0, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -337,7 +337,8 @@ static void text_is_never_pieced_together(void **state)
 static void returns_what_the_sink_says(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0, 0},
+		{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0,
+		  0 },
 	};
 	struct server s;
 	struct client c;
@@ -358,11 +359,11 @@ static void returns_what_the_sink_says(void **state)
 static void tells_of_a_web_page_and_the_next_page(void **state)
 {
 	struct server_row rows[] = {
-		{"/dir/a",
-		 OK "Content-Type: text/html; charset=utf-8\r\n"
-		    "Link: </dir/b?cursor=x>; rel=\"next\"\r\n"
-		    "Content-Length: 0\r\n" CLOSE "\r\n",
-		 0, 0, 0, 0},
+		{ "/dir/a",
+		  OK "Content-Type: text/html; charset=utf-8\r\n"
+		     "Link: </dir/b?cursor=x>; rel=\"next\"\r\n"
+		     "Content-Length: 0\r\n" CLOSE "\r\n",
+		  0, 0, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -380,7 +381,7 @@ static void tells_of_a_web_page_and_the_next_page(void **state)
 static void refuses_a_head_without_end(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "X-Long: ", 0, true, HEAD_BYTES_MAX + 1, 0},
+		{ "/", OK "X-Long: ", 0, true, HEAD_BYTES_MAX + 1, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -402,7 +403,7 @@ static void refuses_trailers_without_end(void **state)
 				       "\r\n2\r\nok\r\n0\r\n";
 	static const char line[] = "X-More: 01234567890123456789\r\n";
 	struct text answer = TEXT_INIT(HEAD_BYTES_MAX + 4096);
-	struct server_row rows[] = {{"/", NULL, 0, true, 0, 0}};
+	struct server_row rows[] = { { "/", NULL, 0, true, 0, 0 } };
 	struct server s;
 	struct client c;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/http_load.h"
 #include "kernels/http.h"
+#include "kernels/http_load.h"
 
 #include "base/err.h"
 #include "base/text.h"
@@ -80,11 +80,11 @@ static void redirect(char *answer, size_t room, const char *status,
 static void follows_a_relative_redirect_with_the_token(void **state)
 {
 	struct server_row rows[] = {
-		{"/kernels/o/r",
-		 "HTTP/1.1 307 Moved\r\n"
-		 "Location: /api/resolve-cache/x?y=1\r\n" END,
-		 0, 0, 0, 0},
-		{"/api/resolve-cache/x?y=1 ", FOUND, 0, 0, 0, 0},
+		{ "/kernels/o/r",
+		  "HTTP/1.1 307 Moved\r\n"
+		  "Location: /api/resolve-cache/x?y=1\r\n" END,
+		  0, 0, 0, 0 },
+		{ "/api/resolve-cache/x?y=1 ", FOUND, 0, 0, 0, 0 },
 	};
 	struct text report = TEXT_INIT(1000);
 	struct server s;
@@ -112,10 +112,10 @@ static void the_token_does_not_leave_and_does_not_come_back(void **state)
 	char out[512];
 	char back[512];
 	struct server_row home_rows[] = {
-		{"/first", out, 0, 0, 0, 0},
-		{"/last", FOUND, 0, 0, 0, 0},
+		{ "/first", out, 0, 0, 0, 0 },
+		{ "/last", FOUND, 0, 0, 0, 0 },
 	};
-	struct server_row cdn_rows[] = {{"/cdn", back, 0, 0, 0, 0}};
+	struct server_row cdn_rows[] = { { "/cdn", back, 0, 0, 0, 0 } };
 	struct text report = TEXT_INIT(1000);
 	struct server home;
 	struct server cdn;
@@ -148,8 +148,8 @@ static void another_name_of_the_same_host_is_another_origin(void **state)
 	char out[512];
 	char there[128];
 	struct server_row rows[] = {
-		{"/first", out, 0, 0, 0, 0},
-		{"/there", FOUND, 0, 0, 0, 0},
+		{ "/first", out, 0, 0, 0, 0 },
+		{ "/there", FOUND, 0, 0, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -168,7 +168,7 @@ static void another_name_of_the_same_host_is_another_origin(void **state)
 
 static void sends_no_token_unless_asked(void **state)
 {
-	struct server_row rows[] = {{"/", FOUND, 0, 0, 0, 0}};
+	struct server_row rows[] = { { "/", FOUND, 0, 0, 0, 0 } };
 	struct server s;
 	struct client c;
 
@@ -186,8 +186,8 @@ static void sends_no_token_unless_asked(void **state)
 /* The proxy stands for all that is on the way. */
 static void sends_no_token_in_clear_text(void **state)
 {
-	struct server_row rows[] = {{"/", FOUND, 0, true, 0, 0}};
-	struct server_row way_rows[] = {{"http://", FOUND, 0, true, 0, 0}};
+	struct server_row rows[] = { { "/", FOUND, 0, true, 0, 0 } };
+	struct server_row way_rows[] = { { "http://", FOUND, 0, true, 0, 0 } };
 	struct server s;
 	struct server way;
 	struct client c;
@@ -220,11 +220,16 @@ static const struct {
 	const char *url;
 	bool loopback;
 } machines[] = {
-	{"http://127.0.0.1:80/", true},	    {"http://127.1/", true},
-	{"http://LocalHost:8080/", true},   {"http://[::1]/", true},
-	{"http://localhost.evil.example/", false}, {"http://128.0.0.1/", false},
-	{"http://127.evil.example/", false}, {"http://[::2]/", false},
-	{"http://0.0.0.0/", false},	    {"http://hub.example/", false},
+	{ "http://127.0.0.1:80/", true },
+	{ "http://127.1/", true },
+	{ "http://LocalHost:8080/", true },
+	{ "http://[::1]/", true },
+	{ "http://localhost.evil.example/", false },
+	{ "http://128.0.0.1/", false },
+	{ "http://127.evil.example/", false },
+	{ "http://[::2]/", false },
+	{ "http://0.0.0.0/", false },
+	{ "http://hub.example/", false },
 };
 
 static void knows_this_machine(void **state)
@@ -241,8 +246,8 @@ static void knows_this_machine(void **state)
 static void refuses_a_redirect_without_end(void **state)
 {
 	struct server_row rows[] = {
-		{"/", "HTTP/1.1 302 Moved\r\nLocation: /again\r\n" END, 0, true,
-		 0, 0},
+		{ "/", "HTTP/1.1 302 Moved\r\nLocation: /again\r\n" END, 0,
+		  true, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -263,18 +268,18 @@ static void refuses_bad_places(void **state)
 		const char *place;
 		const char *says;
 	} bad[] = {
-		{"file:///etc/passwd", "not an http or https URL"},
-		{"ftp://127.0.0.1/x", "not an http or https URL"},
-		{"http://u:" TOKEN "@127.0.0.1/", "not an http or https URL"},
-		{"http://:" TOKEN "@127.0.0.1/", "not an http or https URL"},
-		{"http://[::1", "not an http or https URL"},
-		{"", "no place"},
+		{ "file:///etc/passwd", "not an http or https URL" },
+		{ "ftp://127.0.0.1/x", "not an http or https URL" },
+		{ "http://u:" TOKEN "@127.0.0.1/", "not an http or https URL" },
+		{ "http://:" TOKEN "@127.0.0.1/", "not an http or https URL" },
+		{ "http://[::1", "not an http or https URL" },
+		{ "", "no place" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < N(bad); i++) {
 		char answer[512];
-		struct server_row rows[] = {{"/", answer, 0, true, 0, 0}};
+		struct server_row rows[] = { { "/", answer, 0, true, 0, 0 } };
 		struct server s;
 		struct client c;
 
@@ -313,11 +318,11 @@ static void never_goes_from_https_to_http(void **state)
 static void an_old_link_to_the_cdn_is_fetched_anew(void **state)
 {
 	char out[512];
-	struct server_row home_rows[] = {{"/", out, 0, true, 0, 0}};
+	struct server_row home_rows[] = { { "/", out, 0, true, 0, 0 } };
 	struct server_row cdn_rows[] = {
-		{"/", "HTTP/1.1 403 Expired\r\n" END, 0, 0, 0, 0},
-		{"/", FOUND, 0, 0, 0, 0},
-		{"/", "HTTP/1.1 403 Expired\r\n" END, 0, true, 0, 0},
+		{ "/", "HTTP/1.1 403 Expired\r\n" END, 0, 0, 0, 0 },
+		{ "/", FOUND, 0, 0, 0, 0 },
+		{ "/", "HTTP/1.1 403 Expired\r\n" END, 0, true, 0, 0 },
 	};
 	struct server home;
 	struct server cdn;
@@ -343,15 +348,15 @@ static const struct {
 	const char *b;
 	bool same;
 } origins[] = {
-	{"https://h.example", "https://h.example:443/x?y", true},
-	{"http://h.example/", "http://H.EXAMPLE:80/", true},
-	{"https://h.example/", "http://h.example/", false},
-	{"https://h.example/", "https://h.example:444/", false},
-	{"https://h.example/", "https://h.example.org/", false},
-	{"https://h.example/", "https://h.example@evil.example/", false},
-	{"https://h.example/", "//h.example/", false},
-	{"file:///x", "file:///x", false},
-	{"", "", false},
+	{ "https://h.example", "https://h.example:443/x?y", true },
+	{ "http://h.example/", "http://H.EXAMPLE:80/", true },
+	{ "https://h.example/", "http://h.example/", false },
+	{ "https://h.example/", "https://h.example:444/", false },
+	{ "https://h.example/", "https://h.example.org/", false },
+	{ "https://h.example/", "https://h.example@evil.example/", false },
+	{ "https://h.example/", "//h.example/", false },
+	{ "file:///x", "file:///x", false },
+	{ "", "", false },
 };
 
 static void knows_one_origin_from_another(void **state)

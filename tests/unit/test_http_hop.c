@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/http_load.h"
 #include "kernels/http_hop.h"
+#include "kernels/http_load.h"
 
 #include "base/err.h"
 #include "base/text.h"
@@ -24,12 +24,13 @@
 static void a_stall_is_tried_again(void **state)
 {
 	struct server_row rows[] = {
-		{"/", "", SERVER_STALL, 0, 0, 0}, /* before the head */
-		{"/", OK "Content-Length: 4\r\n\r\nha", SERVER_STALL, 0, 0, 0},
-		{"/",
-		 "HTTP/1.1 206 Part\r\nContent-Range: bytes 2-3/4\r\n"
-		 "Content-Length: 2\r\n" CLOSE "\r\nlf",
-		 0, 0, 0, 0},
+		{ "/", "", SERVER_STALL, 0, 0, 0 }, /* before the head */
+		{ "/", OK "Content-Length: 4\r\n\r\nha", SERVER_STALL, 0, 0,
+		  0 },
+		{ "/",
+		  "HTTP/1.1 206 Part\r\nContent-Range: bytes 2-3/4\r\n"
+		  "Content-Length: 2\r\n" CLOSE "\r\nlf",
+		  0, 0, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -47,7 +48,7 @@ static void a_stall_is_tried_again(void **state)
 
 static void a_stall_ends_at_the_deadline(void **state)
 {
-	struct server_row rows[] = {{"/", "", SERVER_STALL, true, 0, 0}};
+	struct server_row rows[] = { { "/", "", SERVER_STALL, true, 0, 0 } };
 	struct server s;
 	struct client c;
 
@@ -65,8 +66,8 @@ static void a_stall_ends_at_the_deadline(void **state)
 static void the_same_bytes_again_are_no_progress(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 200000\r\n" CLOSE "\r\n", 0, true,
-		 HTTP_PROGRESS_BYTES + 4096, 0},
+		{ "/", OK "Content-Length: 200000\r\n" CLOSE "\r\n", 0, true,
+		  HTTP_PROGRESS_BYTES + 4096, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -100,8 +101,8 @@ static int64_t progress_with(struct client *c, const char *url)
 static void a_few_bytes_are_no_progress(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK CLOSE "\r\n", 0, 0, 4096, 0},
-		{"/", OK CLOSE "\r\n", 0, 0, HTTP_PROGRESS_BYTES, 0},
+		{ "/", OK CLOSE "\r\n", 0, 0, 4096, 0 },
+		{ "/", OK CLOSE "\r\n", 0, 0, HTTP_PROGRESS_BYTES, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -118,10 +119,10 @@ static void a_few_bytes_are_no_progress(void **state)
 static void a_pause_beyond_the_deadline_says_so(void **state)
 {
 	struct server_row rows[] = {
-		{"/",
-		 "HTTP/1.1 429 Slow\r\nRateLimit: \"api\";r=0;t=120\r\n"
-		 "Content-Length: 0\r\n" CLOSE "\r\n",
-		 0, true, 0, 0},
+		{ "/",
+		  "HTTP/1.1 429 Slow\r\nRateLimit: \"api\";r=0;t=120\r\n"
+		  "Content-Length: 0\r\n" CLOSE "\r\n",
+		  0, true, 0, 0 },
 	};
 	struct server s;
 	struct client c;
@@ -149,7 +150,7 @@ static void *get_other(void *arg)
 	struct other *o = arg;
 	struct text body = TEXT_INIT(1000);
 	struct http_response a;
-	struct http_request req = {.url = o->url, .endpoint = "tree"};
+	struct http_request req = { .url = o->url, .endpoint = "tree" };
 
 	o->r = http_get_text(o->c->http, &req, &body, &a, NULL);
 	text_done(&body);
@@ -159,15 +160,16 @@ static void *get_other(void *arg)
 static void a_pause_holds_for_every_request_to_the_host(void **state)
 {
 	struct server_row rows[] = {
-		{"/a",
-		 "HTTP/1.1 429 Slow\r\nRateLimit: \"api\";r=0;t=0\r\n"
-		 "Content-Length: 0\r\n" CLOSE "\r\n",
-		 0, 0, 0, 0},
-		{"/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0, 0},
+		{ "/a",
+		  "HTTP/1.1 429 Slow\r\nRateLimit: \"api\";r=0;t=0\r\n"
+		  "Content-Length: 0\r\n" CLOSE "\r\n",
+		  0, 0, 0, 0 },
+		{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0,
+		  0 },
 	};
 	struct server s;
 	struct client c;
-	struct other o = {.c = &c};
+	struct other o = { .c = &c };
 	pthread_t t;
 
 	(void)state;
@@ -191,10 +193,10 @@ static void a_pause_holds_for_every_request_to_the_host(void **state)
 
 static void cancelling_all_ends_who_waits(void **state)
 {
-	struct server_row rows[] = {{"/", "", SERVER_STALL, true, 0, 0}};
+	struct server_row rows[] = { { "/", "", SERVER_STALL, true, 0, 0 } };
 	struct server s;
 	struct client c;
-	struct other o = {.c = &c};
+	struct other o = { .c = &c };
 	pthread_t t;
 
 	(void)state;
@@ -224,12 +226,13 @@ static void *cancel_when_asked(void *arg)
 static void a_flag_ends_its_own_call(void **state)
 {
 	struct server_row rows[] = {
-		{"/slow", "", SERVER_STALL, true, 0, 0},
-		{"/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0, 0},
+		{ "/slow", "", SERVER_STALL, true, 0, 0 },
+		{ "/", OK "Content-Length: 2\r\n" CLOSE "\r\nok", 0, true, 0,
+		  0 },
 	};
 	struct server s;
 	struct client c;
-	struct other o = {.c = &c, .url = (const char *)&s};
+	struct other o = { .c = &c, .url = (const char *)&s };
 	pthread_t t;
 
 	(void)state;
@@ -256,8 +259,8 @@ static void *get_often(void *arg)
 static void many_threads_share_connections(void **state)
 {
 	struct server_row rows[] = {
-		{"/", OK "Content-Length: 2\r\n\r\nok", SERVER_KEEP, true, 0,
-		 0},
+		{ "/", OK "Content-Length: 2\r\n\r\nok", SERVER_KEEP, true, 0,
+		  0 },
 	};
 	struct text report = TEXT_INIT(1000);
 	struct other others[8];
@@ -269,7 +272,8 @@ static void many_threads_share_connections(void **state)
 	server_start(&s, rows, N(rows));
 	client_init(&c, 5000, 20000);
 	for (size_t i = 0; i < N(threads); i++) {
-		others[i] = (struct other){.c = &c, .url = server_url(&s, "/")};
+		others[i] =
+			(struct other){ .c = &c, .url = server_url(&s, "/") };
 		assert_int_equal(pthread_create(&threads[i], NULL, get_often,
 						&others[i]),
 				 0);

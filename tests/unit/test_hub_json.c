@@ -29,7 +29,7 @@ static int list(const char *s, size_t n, const char *dir, bool recursive,
 		struct tree **out, struct err *err)
 {
 	AUTO(auto_free) void *bytes = NULL;
-	struct hub_page page = {.dir = dir, .recursive = recursive};
+	struct hub_page page = { .dir = dir, .recursive = recursive };
 	size_t size = 0;
 	int r;
 
@@ -200,15 +200,15 @@ static const struct {
 	int result;
 	bool trusted;
 } overviews[] = {
-	{"{\"trustedKernelPublisher\":true}", 0, true},
-	{"{\"trustedKernelPublisher\":false}", 0, false},
-	{"{\"name\":\"x\"}", 0, false},
-	{"{\"trustedKernelPublisher\":\"true\"}", 0, false},
-	{"{\"trustedKernelPublisher\":1}", 0, false},
-	{"{\"x\":{\"trustedKernelPublisher\":true}}", 0, false},
-	{"[true]", -EIO, false},
-	{"true", -EIO, false},
-	{"", -EIO, false},
+	{ "{\"trustedKernelPublisher\":true}", 0, true },
+	{ "{\"trustedKernelPublisher\":false}", 0, false },
+	{ "{\"name\":\"x\"}", 0, false },
+	{ "{\"trustedKernelPublisher\":\"true\"}", 0, false },
+	{ "{\"trustedKernelPublisher\":1}", 0, false },
+	{ "{\"x\":{\"trustedKernelPublisher\":true}}", 0, false },
+	{ "[true]", -EIO, false },
+	{ "true", -EIO, false },
+	{ "", -EIO, false },
 };
 
 static void believes_only_a_true_flag(void **state)

@@ -133,8 +133,7 @@ static void replaces_the_longest_name_too(void **state)
 
 	memset(name, 'n', 256);
 	name[256] = '\0';
-	assert_int_equal(io_replace(f->fd, name, "x", 1, false),
-			 -ENAMETOOLONG);
+	assert_int_equal(io_replace(f->fd, name, "x", 1, false), -ENAMETOOLONG);
 	assert_int_equal(count_all(f), 0);
 	name[255] = '\0';
 	assert_int_equal(io_replace(f->fd, name, "x", 1, false), 0);
@@ -168,8 +167,8 @@ static void leaves_nothing_behind_when_it_cannot(void **state)
 static void writes_and_reads_where_it_is_told(void **state)
 {
 	struct folder *f = *state;
-	AUTO(auto_close) int fd = openat(f->fd, "a", O_RDWR | O_CREAT |
-					 O_CLOEXEC, 0600);
+	AUTO(auto_close)
+	int fd = openat(f->fd, "a", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	AUTO(auto_close) int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	char bytes[8] = "";
 
@@ -294,8 +293,7 @@ static void knows_the_time(void **state)
 	assert_true(io_wall_s() > 1600000000);
 }
 
-#define ON_A_FOLDER(test) \
-	cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ON_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

@@ -58,8 +58,8 @@ static void refuses_with_a_sentence(void **state)
 		assert_int_equal(err.code, EINVAL);
 		assert_memory_equal(err.text, "JSON: ", 6);
 		if (!strstr(err.text, rows[i].says))
-			fail_msg("row %zu: '%s' does not say '%s'", i,
-				 err.text, rows[i].says);
+			fail_msg("row %zu: '%s' does not say '%s'", i, err.text,
+				 rows[i].says);
 	}
 }
 
@@ -229,8 +229,8 @@ static void reads_whole_numbers_only(void **state)
 		AUTO(auto_json) struct json *j = NULL;
 		uint64_t n = 77;
 
-		assert_int_equal(json_parse(&j, rows[i].s, strlen(rows[i].s),
-					    NULL), 0);
+		assert_int_equal(
+			json_parse(&j, rows[i].s, strlen(rows[i].s), NULL), 0);
 		assert_int_equal(json_u64(j, &n), rows[i].ok);
 		assert_true(n == (rows[i].ok ? rows[i].n : 77));
 	}

@@ -133,17 +133,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			follows_the_last_exec_of_a_shell_script,
-			open_root, close_root),
+			follows_the_last_exec_of_a_shell_script, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			says_why_a_launcher_cannot_be_followed,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			refuses_a_script_without_end,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			sees_a_venv_before_its_links,
-			open_root, close_root),
+			says_why_a_launcher_cannot_be_followed, open_root,
+			close_root),
+		cmocka_unit_test_setup_teardown(refuses_a_script_without_end,
+						open_root, close_root),
+		cmocka_unit_test_setup_teardown(sees_a_venv_before_its_links,
+						open_root, close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

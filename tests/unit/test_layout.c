@@ -32,9 +32,17 @@ static int close_root(void **state)
 static void reads_tags_and_nothing_else(void **state)
 {
 	static const char *const wrong[] = {
-		"", "python", "python3", "python3.", "python3.x", "python2.7",
-		"python3.12tt", "python3.12 ", "python3.12-config",
-		"xpython3.12", "python3.123456",
+		"",
+		"python",
+		"python3",
+		"python3.",
+		"python3.x",
+		"python2.7",
+		"python3.12tt",
+		"python3.12 ",
+		"python3.12-config",
+		"xpython3.12",
+		"python3.123456",
 	};
 	struct layout_tag t = { .version = { .known = false } };
 	char text[LAYOUT_TAG_MAX];
@@ -112,9 +120,11 @@ static void reads_a_venv_and_what_is_behind_it(void **state)
 	(void)state;
 	madeup_python(root, "real", "python3.12");
 	madeup_link(root, "usr/bin/python3.12", "../../real/bin/python3.12");
-	(void)snprintf(text, sizeof(text), "HOME = %s/usr/bin \r\n"
+	(void)snprintf(text, sizeof(text),
+		       "HOME = %s/usr/bin \r\n"
 		       "Include-System-Site-Packages = True\n"
-		       "version = 3.12.4\n", root);
+		       "version = 3.12.4\n",
+		       root);
 	madeup_file(root, "venv/pyvenv.cfg", text);
 	madeup_path(path, root, "venv");
 	assert_int_equal(layout_read(&l, path, NULL), 0);
@@ -159,27 +169,25 @@ static void refuses_what_is_no_prefix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(reads_tags_and_nothing_else,
+						open_root, close_root),
 		cmocka_unit_test_setup_teardown(
-			reads_tags_and_nothing_else,
-			open_root, close_root),
+			takes_the_tag_of_the_first_link_that_has_one, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			takes_the_tag_of_the_first_link_that_has_one,
-			open_root, close_root),
+			ends_where_links_lead_in_a_circle, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			ends_where_links_lead_in_a_circle,
-			open_root, close_root),
+			finds_the_library_above_an_interpreter, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			finds_the_library_above_an_interpreter,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			reads_a_venv_and_what_is_behind_it,
-			open_root, close_root),
+			reads_a_venv_and_what_is_behind_it, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
 			prefers_the_usual_build_of_two_with_one_version,
 			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			refuses_what_is_no_prefix,
-			open_root, close_root),
+		cmocka_unit_test_setup_teardown(refuses_what_is_no_prefix,
+						open_root, close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

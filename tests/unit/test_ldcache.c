@@ -176,20 +176,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			finds_the_first_library_for_this_machine,
-			open_root, close_root),
+			finds_the_first_library_for_this_machine, open_root,
+			close_root),
+		cmocka_unit_test_setup_teardown(steps_over_the_table_of_libc5,
+						open_root, close_root),
+		cmocka_unit_test_setup_teardown(says_when_there_is_none,
+						open_root, close_root),
+		cmocka_unit_test_setup_teardown(refuses_a_damaged_cache,
+						open_root, close_root),
 		cmocka_unit_test_setup_teardown(
-			steps_over_the_table_of_libc5,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			says_when_there_is_none,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			refuses_a_damaged_cache,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			survives_a_cut_and_a_flip_at_any_offset,
-			open_root, close_root),
+			survives_a_cut_and_a_flip_at_any_offset, open_root,
+			close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,7 +197,8 @@ static void wakes_who_waits_and_excludes_others(void **state)
 		(void)pthread_cond_broadcast(&p.changed);
 		while (p.count % 2 == 1)
 			assert_int_equal(lock_wait(&p.lock, &p.changed,
-						   io_now_ms() + 60000), 0);
+						   io_now_ms() + 60000),
+					 0);
 	}
 	assert_int_equal(p.turns, 100);
 	lock_drop(&p.lock);

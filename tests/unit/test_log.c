@@ -51,8 +51,8 @@ static void file_says(const char *name, const char *lines)
 		int year;
 
 		assert_non_null(end);
-		assert_int_equal(sscanf(p, "%4d-%*2d-%*2dT%*2d:%*2d:%*2dZ ",
-					&year), 1);
+		assert_int_equal(
+			sscanf(p, "%4d-%*2d-%*2dT%*2d:%*2d:%*2dZ ", &year), 1);
 		assert_true(year > 2020);
 		assert_int_equal(p[19], 'Z');
 		text_add_bytes(&t, p + 21, (size_t)(end - p - 20));
@@ -157,8 +157,8 @@ static void writes_each_line_to_stderr_at_once(void **state)
 
 	(void)state;
 	/* what is one write is one message here */
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-				    pair), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	assert_int_equal(log_open("stderr", LOG_WARNING, NULL), 0);
 	stderr_was = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	assert_true(stderr_was >= 0);
@@ -270,8 +270,7 @@ static void takes_lines_from_many_threads(void **state)
 	assert_int_equal(lines, 800);
 }
 
-#define ON_A_FOLDER(test) \
-	cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ON_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

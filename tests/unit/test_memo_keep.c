@@ -256,7 +256,9 @@ static bool is_for(const struct memo_ref *ref, const char *key)
 
 static void crowd_waits(struct crowd *c, const char *key)
 {
-	struct asker a = { .w.done = on_done, .desk = c->desk, .key = key,
+	struct asker a = { .w.done = on_done,
+			   .desk = c->desk,
+			   .key = key,
 			   .done = LATCH_INIT };
 	struct memo_ref ref = { 0 };
 	int r = memo_ask(c->desk->memo, key, strlen(key), &a.w, &ref, NULL);
@@ -299,7 +301,7 @@ static int count_visits(void *arg, const void *key, size_t len, void *value)
 
 static void *crowd_run(void *arg)
 {
-	static const char *const keys[] = { "l1", "l2", "r1", "r2", "nr1",
+	static const char *const keys[] = { "l1",  "l2",  "r1", "r2", "nr1",
 					    "nl2", "nf2", "f1", "F1", "nnr2" };
 	struct crowd *c = arg;
 
@@ -331,8 +333,9 @@ static void serves_a_crowd(void **state)
 	d.keep_ms = 1;
 	for (unsigned i = 0; i < CROWD; i++) {
 		crowd[i] = (struct crowd){ .desk = &d, .seed = i + 1 };
-		assert_int_equal(pthread_create(&threads[i], NULL, crowd_run,
-						&crowd[i]), 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, crowd_run, &crowd[i]),
+			0);
 	}
 	for (unsigned i = 0; i < CROWD; i++) {
 		assert_int_equal(pthread_join(threads[i], NULL), 0);

@@ -8,8 +8,8 @@
 #include <errno.h>
 
 #define HEX40 "0123456789abcdef0123456789ABCDEF01234567"
-#define REST                                                                   \
-	"\"version\": 2, \"license\": \"MIT\", \"python-depends\": "           \
+#define REST \
+	"\"version\": 2, \"license\": \"MIT\", \"python-depends\": " \
 	"[\"einops\"]"
 
 static int parse(struct metadata *m, const char *s, struct err *err)
@@ -114,7 +114,7 @@ static void refuses_more_than_4_mib(void **state)
 
 static struct tree *build_with(const char *const *paths)
 {
-	struct digest d = {.kind = DIGEST_GIT};
+	struct digest d = { .kind = DIGEST_GIT };
 	struct tree_builder *b = NULL;
 	struct tree *t = NULL;
 	void *bytes = NULL;
@@ -177,8 +177,8 @@ static void tells_a_whole_upload_from_a_part(void **state)
 
 static void a_build_without_digest_is_whole(void **state)
 {
-	static const char *const none[] = {NULL};
-	struct metadata m = {.dirty = false};
+	static const char *const none[] = { NULL };
+	struct metadata m = { .dirty = false };
 	struct tree *t = build_with(none);
 
 	(void)state;

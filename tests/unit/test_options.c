@@ -33,9 +33,9 @@ static struct err err;
 static int fresh(void **state)
 {
 	static const char *const unset[] = {
-		"HF_ENDPOINT", "XDG_CACHE_HOME", "KERNELFS_CONFIG",
+		"HF_ENDPOINT",		"XDG_CACHE_HOME", "KERNELFS_CONFIG",
 		"KERNELFS_CONNECTIONS", "KERNELFS_TRUST", "KERNELFS_IMPORT",
-		"KERNELFS_SOURCE", "KERNELFS_CACHE", "KERNELFS_DEADLINE",
+		"KERNELFS_SOURCE",	"KERNELFS_CACHE", "KERNELFS_DEADLINE",
 	};
 
 	(void)state;
@@ -127,7 +127,8 @@ static void reads_all_spellings_of_a_value(void **state)
 	(void)state;
 	assert_int_equal(read_line("--stall-timeout=7", "--deadline", "2h",
 				   "--connect_timeout=250ms", "-o",
-				   "connections=3,cache=/c", NULL), 0);
+				   "connections=3,cache=/c", NULL),
+			 0);
 	assert_int_equal(o.stall_timeout_ms, 7000);
 	assert_int_equal(o.deadline_ms, 7200000);
 	assert_int_equal(o.connect_timeout_ms, 250);
@@ -139,7 +140,8 @@ static void the_last_value_wins_and_lists_add_up(void **state)
 {
 	(void)state;
 	assert_int_equal(read_line("--cache=/a", "--trust=x", "-otrust=y/z",
-				   "--cache=/b", "--trust", "*", NULL), 0);
+				   "--cache=/b", "--trust", "*", NULL),
+			 0);
 	assert_string_equal(o.cache, "/b");
 	assert_list(&o.trust, "x|y/z|*");
 }
@@ -168,7 +170,8 @@ static void flags_stand_anywhere_and_in_clusters(void **state)
 {
 	(void)state;
 	assert_int_equal(read_line("mount", "-fz", "--json", "/m", "--",
-				   "--json-like", NULL), 0);
+				   "--json-like", NULL),
+			 0);
 	assert_true(o.foreground);
 	assert_true(o.lazy);
 	assert_true(o.json);
@@ -186,10 +189,13 @@ static void debug_stays_in_the_foreground(void **state)
 static void tolerates_what_fstab_says_to_others(void **state)
 {
 	(void)state;
-	assert_int_equal(read_line("-o", "rw,nosuid,nodev,noatime,_netdev,"
+	assert_int_equal(read_line("-o",
+				   "rw,nosuid,nodev,noatime,_netdev,"
 				   "noauto,nofail,user,defaults,dev,suid,"
 				   "x-systemd.automount,x-gvfs-hide,,"
-				   "allow_other,ro,comment=a b", NULL), 0);
+				   "allow_other,ro,comment=a b",
+				   NULL),
+			 0);
 	assert_list(&o.fuse, "nosuid|nodev|noatime|allow_other|ro");
 }
 
@@ -225,23 +231,50 @@ static void refuses_what_it_does_not_know(void **state)
 static void refuses_values_out_of_bounds(void **state)
 {
 	static const char *const rows[] = {
-		"--connections=0", "--connections=65", "--connections=-1",
-		"--connections= 4", "--connections=4x", "--connections=",
+		"--connections=0",
+		"--connections=65",
+		"--connections=-1",
+		"--connections= 4",
+		"--connections=4x",
+		"--connections=",
 		"--connections=99999999999999999999999",
-		"--deadline=", "--deadline=s", "--deadline=1m",
-		"--deadline=1.5s", "--deadline=0", "--deadline=25h",
-		"--deadline=-3s", "--deadline=3 s", "--deadline=3S",
+		"--deadline=",
+		"--deadline=s",
+		"--deadline=1m",
+		"--deadline=1.5s",
+		"--deadline=0",
+		"--deadline=25h",
+		"--deadline=-3s",
+		"--deadline=3 s",
+		"--deadline=3S",
 		"--deadline=18446744073709551616ms",
 		"--deadline=9999999999999999999999999999h",
-		"--log-level=loud", "--source=ftp://h", "--source=h",
-		"--source=https://", "--source=https:///x",
-		"--source=https://u:secret@h", "--source=https://h/?q",
-		"--source=https://h/#f", "--source=https://h/ x",
-		"--source=https://h\n", "--trust=a b", "--trust=a/b/c",
-		"--trust=../x", "--trust=a/..", "--import=*",
-		"--import=a/b@", "--import=a/b@x..y", "--import=a/b@v1@v2~",
-		"--import=-x", "--cache=", "--token-file=", "-ouid=x",
-		"-ogid=-1", "-ouid=4294967295", "-ocontext=", "--json=1",
+		"--log-level=loud",
+		"--source=ftp://h",
+		"--source=h",
+		"--source=https://",
+		"--source=https:///x",
+		"--source=https://u:secret@h",
+		"--source=https://h/?q",
+		"--source=https://h/#f",
+		"--source=https://h/ x",
+		"--source=https://h\n",
+		"--trust=a b",
+		"--trust=a/b/c",
+		"--trust=../x",
+		"--trust=a/..",
+		"--import=*",
+		"--import=a/b@",
+		"--import=a/b@x..y",
+		"--import=a/b@v1@v2~",
+		"--import=-x",
+		"--cache=",
+		"--token-file=",
+		"-ouid=x",
+		"-ogid=-1",
+		"-ouid=4294967295",
+		"-ocontext=",
+		"--json=1",
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -257,7 +290,8 @@ static void takes_values_at_their_bounds(void **state)
 	(void)state;
 	assert_int_equal(read_line("--connections=64", "--deadline=24h",
 				   "--stall-timeout=1ms", "-ouid=4294967294",
-				   NULL), 0);
+				   NULL),
+			 0);
 	assert_int_equal(o.connections, 64);
 	assert_int_equal(o.deadline_ms, 86400000);
 	assert_int_equal(o.stall_timeout_ms, 1);
@@ -308,7 +342,8 @@ static void relative_paths_become_absolute(void **state)
 	(void)state;
 	assert_non_null(getcwd(cwd, sizeof(cwd)));
 	assert_int_equal(read_line("--cache=c", "--python=~/venv",
-				   "--env=e.json", "--log=l", NULL), 0);
+				   "--env=e.json", "--log=l", NULL),
+			 0);
 	(void)snprintf(want, sizeof(want), "%s/c", cwd);
 	assert_string_equal(o.cache, want);
 	(void)snprintf(want, sizeof(want), "%s/venv", folder);
@@ -318,7 +353,8 @@ static void relative_paths_become_absolute(void **state)
 	(void)snprintf(want, sizeof(want), "%s/l", cwd);
 	assert_string_equal(o.log, want);
 	assert_int_equal(read_line("--env=notorch-cpu-x86_64-linux",
-				   "--log=syslog", NULL), 0);
+				   "--log=syslog", NULL),
+			 0);
 	assert_string_equal(o.env, "notorch-cpu-x86_64-linux");
 	assert_string_equal(o.log, "syslog");
 }
@@ -353,8 +389,8 @@ static void without_xdg_the_cache_is_roots_or_homes(void **state)
 	(void)setenv("XDG_CACHE_HOME", "relative", 1);
 	(void)snprintf(want, sizeof(want), "%s/.cache/kernelfs", folder);
 	assert_settles();
-	assert_string_equal(o.cache, geteuid() == 0 ? "/var/cache/kernelfs" :
-						      want);
+	assert_string_equal(o.cache,
+			    geteuid() == 0 ? "/var/cache/kernelfs" : want);
 }
 
 static void the_endpoint_of_the_environment_is_the_default(void **state)
@@ -576,7 +612,8 @@ static void the_report_is_a_config_file_that_says_the_same(void **state)
 
 	assert_int_equal(read_line("--trust=a", "--trust=b/c", "--cache=/a\"b",
 				   "--deadline=250ms", "--import=", "-f",
-				   "--source=http://h", NULL), 0);
+				   "--source=http://h", NULL),
+			 0);
 	assert_settles();
 	options_report(&o, &first);
 	(void)fresh(state);

@@ -48,11 +48,13 @@ static void reads_only_the_group_of_torchs_backends(void **state)
 	p = parsed("[torch.backends]\r\nx = torch_tpu:_autoload\r\n", &notes);
 	assert_true(p.tpu && !p.neuron && !p.npu);
 	p = parsed("[torch.backends]\n\n# c\n; c\nx=torch_npu._a.b:f\n"
-		   "y = torch_neuronx\n[other]\nz = torch_tpu:f\n", &notes);
+		   "y = torch_neuronx\n[other]\nz = torch_tpu:f\n",
+		   &notes);
 	assert_true(!p.tpu && p.neuron && p.npu);
 	p = parsed("x = torch_tpu:f\n[torch.backends.more]\n"
 		   "x = torch_tpu:f\n[console_scripts]\n"
-		   "torch_tpu = tool:main\n", &notes);
+		   "torch_tpu = tool:main\n",
+		   &notes);
 	assert_false(p.tpu || p.neuron || p.npu);
 	assert_string_equal(text_str(&notes), "");
 }
@@ -115,17 +117,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			reads_only_the_group_of_torchs_backends,
-			open_root, close_root),
+			reads_only_the_group_of_torchs_backends, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			mentions_plugins_without_a_known_backend,
-			open_root, close_root),
+			mentions_plugins_without_a_known_backend, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			takes_single_characters_of_canns_version,
-			open_root, close_root),
+			takes_single_characters_of_canns_version, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			says_what_lacks_for_canns_version,
-			open_root, close_root),
+			says_what_lacks_for_canns_version, open_root,
+			close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

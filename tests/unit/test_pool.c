@@ -12,7 +12,7 @@
 struct work {
 	struct pool_job job;
 	struct latch *began, *gate, *ended; /* gate may be NULL */
-	bool passed; /* the gate, in time */
+	bool passed;			    /* the gate, in time */
 	bool ran;
 	unsigned turn; /* how many had ended before it */
 };
@@ -32,12 +32,16 @@ struct latches {
 	struct latch began, gate, ended;
 };
 
-#define LATCHES_INIT { LATCH_INIT, LATCH_INIT, LATCH_INIT }
+#define LATCHES_INIT \
+	{ \
+		LATCH_INIT, LATCH_INIT, LATCH_INIT \
+	}
 
-static void submit(struct pool *p, struct work *w, struct latches *l,
-		   bool held, enum pool_lane lane)
+static void submit(struct pool *p, struct work *w, struct latches *l, bool held,
+		   enum pool_lane lane)
 {
-	*w = (struct work){ .job.run = work_run, .began = &l->began,
+	*w = (struct work){ .job.run = work_run,
+			    .began = &l->began,
 			    .gate = held ? &l->gate : NULL,
 			    .ended = &l->ended };
 	pool_submit(p, &w->job, lane);
@@ -258,7 +262,8 @@ static void *release(void *arg)
 static void runs_nothing_more_when_it_is_freed(void **state)
 {
 	struct latches l = LATCHES_INIT, never = LATCHES_INIT;
-	struct releasing r = { .gate = &l.gate, .freeing = LATCH_INIT,
+	struct releasing r = { .gate = &l.gate,
+			       .freeing = LATCH_INIT,
 			       .who = gettid() };
 	struct work hold, queued;
 	pthread_t thread;

@@ -128,21 +128,19 @@ static void leaves_its_output_alone_on_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			asks_in_order,
-			open_root, close_root),
+		cmocka_unit_test_setup_teardown(asks_in_order, open_root,
+						close_root),
 		cmocka_unit_test_setup_teardown(
 			takes_a_prefix_or_an_interpreter_from_anywhere,
 			open_root, close_root),
 		cmocka_unit_test_setup_teardown(
-			prefers_python3_anywhere_on_path_to_python,
-			open_root, close_root),
+			prefers_python3_anywhere_on_path_to_python, open_root,
+			close_root),
+		cmocka_unit_test_setup_teardown(passes_over_what_cannot_be_run,
+						open_root, close_root),
 		cmocka_unit_test_setup_teardown(
-			passes_over_what_cannot_be_run,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			leaves_its_output_alone_on_failure,
-			open_root, close_root),
+			leaves_its_output_alone_on_failure, open_root,
+			close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

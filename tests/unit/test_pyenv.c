@@ -126,24 +126,22 @@ static void says_which_version_is_not_installed(void **state)
 	assert_string_equal(choice(&err), "none");
 	assert_int_equal(err.code, ENOTSUP);
 	assert_non_null(strstr(err_text(&err), "version '3.14.0', which has no "
-			       "python3 under"));
+					       "python3 under"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			knows_a_shim_by_its_place,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			reads_names_as_pyenv_does,
-			open_root, close_root),
+		cmocka_unit_test_setup_teardown(knows_a_shim_by_its_place,
+						open_root, close_root),
+		cmocka_unit_test_setup_teardown(reads_names_as_pyenv_does,
+						open_root, close_root),
 		cmocka_unit_test_setup_teardown(
 			asks_variable_then_folders_then_the_global_file,
 			open_root, close_root),
 		cmocka_unit_test_setup_teardown(
-			says_which_version_is_not_installed,
-			open_root, close_root),
+			says_which_version_is_not_installed, open_root,
+			close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

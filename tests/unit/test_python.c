@@ -58,14 +58,13 @@ static char recipes_folder[MADEUP_PATH_MAX];
 /* ---- recipes ---- */
 
 /* `line` with the scratch folder for "@". */
-static void expand(char out[LINE_BYTES_MAX], const char *root,
-		   const char *line)
+static void expand(char out[LINE_BYTES_MAX], const char *root, const char *line)
 {
 	size_t n = 0;
 
 	for (; *line; line++) {
-		const char *piece = line[0] == '@' && line[1] == '/' ? root :
-								       NULL;
+		const char *piece =
+			line[0] == '@' && line[1] == '/' ? root : NULL;
 		int k = snprintf(out + n, LINE_BYTES_MAX - n, "%.*s",
 				 piece ? MADEUP_PATH_MAX : 1,
 				 piece ? piece : line);
@@ -92,7 +91,7 @@ OWN_FRAME static bool recipe_line(FILE *f, const char *root,
 
 /* The rest of a file that a recipe writes; `line` gets the one behind it. */
 OWN_FRAME static bool make_file(FILE *f, const char *root, const char *name,
-		      char line[LINE_BYTES_MAX])
+				char line[LINE_BYTES_MAX])
 {
 	AUTO(auto_text) struct text text = TEXT_INIT(65536);
 	bool more;
@@ -144,9 +143,9 @@ static void version_text(const struct version *v, char out[64])
 static void backend_text(const struct env *e, char out[128])
 {
 	static const char *const names[] = {
-		[BACKEND_CPU] = "cpu", [BACKEND_CUDA] = "cuda",
-		[BACKEND_ROCM] = "rocm", [BACKEND_XPU] = "xpu",
-		[BACKEND_CANN] = "cann", [BACKEND_METAL] = "metal",
+		[BACKEND_CPU] = "cpu",	     [BACKEND_CUDA] = "cuda",
+		[BACKEND_ROCM] = "rocm",     [BACKEND_XPU] = "xpu",
+		[BACKEND_CANN] = "cann",     [BACKEND_METAL] = "metal",
 		[BACKEND_NEURON] = "neuron", [BACKEND_TPU] = "tpu",
 	};
 	char version[64];
@@ -214,8 +213,8 @@ OWN_FRAME static void expect(struct scene *s, const char *what,
 	if (!s->expected++) {
 		char where[PYTHON_PATH_MAX];
 
-		s->code = python_find(where, s->ask[0] ? s->ask : NULL,
-				      &s->err);
+		s->code =
+			python_find(where, s->ask[0] ? s->ask : NULL, &s->err);
 		if (s->code == 0) {
 			memcpy(s->found, where, sizeof(where));
 			s->code = python_env(&s->env, s->found, &s->notes,
@@ -231,8 +230,7 @@ OWN_FRAME static void expect(struct scene *s, const char *what,
 	assert_int_equal(s->err.code, 0);
 	if (!strcmp(what, "found"))
 		assert_string_equal(s->found, value);
-	else if (!strcmp(what, "note") &&
-		 !strstr(text_str(&s->notes), value))
+	else if (!strcmp(what, "note") && !strstr(text_str(&s->notes), value))
 		assert_string_equal(text_str(&s->notes), value);
 	else if (strcmp(what, "note") != 0)
 		expect_fact(s, what, value);
@@ -386,8 +384,9 @@ int main(void)
 	size_t count = 2;
 	int n, r;
 
-	n = find_recipes() ? scandir(recipes_folder, &names, is_recipe,
-				     alphasort) : -1;
+	n = find_recipes()
+		    ? scandir(recipes_folder, &names, is_recipe, alphasort)
+		    : -1;
 	if (n <= 0 || n > RECIPES_MAX) {
 		(void)fprintf(stderr, "no recipes in tests/data/python\n");
 		return 1;

@@ -5,9 +5,9 @@
 
 /* ---- what a revision is ---- */
 
-#define END                                                                    \
-	{                                                                      \
-		NULL, NULL, NULL, false                                        \
+#define END \
+	{ \
+		NULL, NULL, NULL, false \
 	}
 
 static void takes_the_highest_version_by_default(void **state)

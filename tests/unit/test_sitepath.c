@@ -156,7 +156,8 @@ static void stays_away_from_our_own_mounts(void **state)
 		    root, root);
 	text_printf(&path,
 		    "%s/my kernels:%s/my kernels/.env/x:%s/my kernels too:"
-		    "%s/other", root, root, root, root);
+		    "%s/other",
+		    root, root, root, root);
 	assert_int_equal(setenv("PYTHONPATH", text_str(&path), 1), 0);
 	sitepath_init(&s);
 	assert_int_equal(sitepath_avoid(&s, text_str(&info)), 0);
@@ -189,26 +190,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			reads_pth_files_in_the_order_of_their_names,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			names_a_folder_once,
-			open_root, close_root),
+			reads_pth_files_in_the_order_of_their_names, open_root,
+			close_root),
+		cmocka_unit_test_setup_teardown(names_a_folder_once, open_root,
+						close_root),
 		cmocka_unit_test_setup_teardown(
 			does_not_read_pth_files_of_folders_that_pth_files_add,
 			open_root, close_root),
+		cmocka_unit_test_setup_teardown(ignores_a_pth_file_without_end,
+						open_root, close_root),
+		cmocka_unit_test_setup_teardown(stops_at_a_number_of_folders,
+						open_root, close_root),
+		cmocka_unit_test_setup_teardown(stays_away_from_our_own_mounts,
+						open_root, close_root),
 		cmocka_unit_test_setup_teardown(
-			ignores_a_pth_file_without_end,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			stops_at_a_number_of_folders,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			stays_away_from_our_own_mounts,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			finds_a_package_and_not_a_folder_of_its_name,
-			open_root, close_root),
+			finds_a_package_and_not_a_folder_of_its_name, open_root,
+			close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

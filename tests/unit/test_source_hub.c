@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "kernels/http_load.h"
 #include "kernels/http.h"
+#include "kernels/http_load.h"
 #include "kernels/tree.h"
 #include "server.h"
 
@@ -20,15 +20,15 @@
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 #define LAST "Connection: close\r\n\r\n"
 #define OK "HTTP/1.1 200 OK\r\n" LAST
-#define PAGE(rest)                                                             \
-	"HTTP/1.1 200 OK\r\nConnection: close\r\nLink: <" rest                 \
+#define PAGE(rest) \
+	"HTTP/1.1 200 OK\r\nConnection: close\r\nLink: <" rest \
 	">; rel=\"next\"\r\n\r\n"
-#define FILE_ENTRY(path)                                                       \
-	"{\"type\":\"file\",\"oid\":\"" COMMIT                                 \
+#define FILE_ENTRY(path) \
+	"{\"type\":\"file\",\"oid\":\"" COMMIT \
 	"\",\"size\":3,\"path\":\"" path "\"}"
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static const struct repo_id repo = {.owner = "o", .name = "r"};
+static const struct repo_id repo = { .owner = "o", .name = "r" };
 
 /* A source at a server that plays a script. */
 struct world {
@@ -100,30 +100,30 @@ static const struct {
 	int result;
 	const char *says;
 } meanings[] = {
-	{"404 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
-	 "'o/r': not found at http://127.0.0.1"},
-	{"404 No\r\nX-Error-Code: RevisionNotFound\r\n", true, -ENOENT,
-	 "no such revision"},
-	{"404 No\r\nX-Error-Code: EntryNotFound\r\n", true, -ENOENT,
-	 "no such file or folder"},
-	{"404 No\r\n", true, -ENOENT, "not found"},
-	{"401 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
-	 "or private: no token was sent (set HF_TOKEN or token_file)"},
-	{"401 No\r\nX-Error-Message: Invalid credentials\r\n", true, -EACCES,
-	 "refused the token: Invalid credentials"},
-	{"401 No\r\nX-Error-Code: GatedRepo\r\n", false, -EACCES,
-	 "access is gated: accept its terms"},
-	{"403 No\r\nX-Error-Code: GatedRepo\r\n", true, -EACCES,
-	 "access is gated: accept its terms"},
-	{"403 No\r\nX-Error-Message: Go away\r\n", true, -EACCES,
-	 "refused access with this token: Go away"},
-	{"403 No\r\n", false, -EACCES, "refused access without a token"},
-	{"400 No\r\n", true, -EIO, "answered 400"},
-	{"200 OK\r\nContent-Type: text/html\r\n", true, -EIO,
-	 "answered with a web page, is there a login or proxy"},
-	{"200 OK\r\n", true, -EIO,
-	 "refs of 'o/r': the answer is no good "
-	 "JSON"},
+	{ "404 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
+	  "'o/r': not found at http://127.0.0.1" },
+	{ "404 No\r\nX-Error-Code: RevisionNotFound\r\n", true, -ENOENT,
+	  "no such revision" },
+	{ "404 No\r\nX-Error-Code: EntryNotFound\r\n", true, -ENOENT,
+	  "no such file or folder" },
+	{ "404 No\r\n", true, -ENOENT, "not found" },
+	{ "401 No\r\nX-Error-Code: RepoNotFound\r\n", false, -ENOENT,
+	  "or private: no token was sent (set HF_TOKEN or token_file)" },
+	{ "401 No\r\nX-Error-Message: Invalid credentials\r\n", true, -EACCES,
+	  "refused the token: Invalid credentials" },
+	{ "401 No\r\nX-Error-Code: GatedRepo\r\n", false, -EACCES,
+	  "access is gated: accept its terms" },
+	{ "403 No\r\nX-Error-Code: GatedRepo\r\n", true, -EACCES,
+	  "access is gated: accept its terms" },
+	{ "403 No\r\nX-Error-Message: Go away\r\n", true, -EACCES,
+	  "refused access with this token: Go away" },
+	{ "403 No\r\n", false, -EACCES, "refused access without a token" },
+	{ "400 No\r\n", true, -EIO, "answered 400" },
+	{ "200 OK\r\nContent-Type: text/html\r\n", true, -EIO,
+	  "answered with a web page, is there a login or proxy" },
+	{ "200 OK\r\n", true, -EIO,
+	  "refs of 'o/r': the answer is no good "
+	  "JSON" },
 };
 
 static void says_what_an_answer_means(void **state)
@@ -131,7 +131,7 @@ static void says_what_an_answer_means(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(meanings); i++) {
 		char answer[512];
-		struct server_row rows[] = {{"/", answer, 0, true, 0, 0}};
+		struct server_row rows[] = { { "/", answer, 0, true, 0, 0 } };
 		struct source_refs refs;
 		struct world w;
 		int r;
@@ -162,15 +162,15 @@ static const struct {
 	int result;
 	bool trusted;
 } trusts[] = {
-	{"200 OK\r\n" LAST "{\"trustedKernelPublisher\":true}", 0, 0, true},
-	{"200 OK\r\n" LAST "{\"trustedKernelPublisher\":false}", 0, 0, false},
-	{"404 No\r\n" LAST, false, 0, false},
-	{"401 No\r\n" LAST, false, 0, false},
-	{"401 No\r\n" LAST, true, -EACCES, false},
-	{"403 No\r\n" LAST, true, -EACCES, false},
-	{"418 No\r\n" LAST, true, -EIO, false},
-	{"200 OK\r\nContent-Type: text/html\r\n" LAST, true, -EIO, false},
-	{"200 OK\r\n" LAST "[]", true, -EIO, false},
+	{ "200 OK\r\n" LAST "{\"trustedKernelPublisher\":true}", 0, 0, true },
+	{ "200 OK\r\n" LAST "{\"trustedKernelPublisher\":false}", 0, 0, false },
+	{ "404 No\r\n" LAST, false, 0, false },
+	{ "401 No\r\n" LAST, false, 0, false },
+	{ "401 No\r\n" LAST, true, -EACCES, false },
+	{ "403 No\r\n" LAST, true, -EACCES, false },
+	{ "418 No\r\n" LAST, true, -EIO, false },
+	{ "200 OK\r\nContent-Type: text/html\r\n" LAST, true, -EIO, false },
+	{ "200 OK\r\n" LAST "[]", true, -EIO, false },
 };
 
 static void trusts_only_whom_the_hub_marks(void **state)
@@ -178,7 +178,7 @@ static void trusts_only_whom_the_hub_marks(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(trusts); i++) {
 		char answer[512];
-		struct server_row rows[] = {{"/", answer, 0, true, 0, 0}};
+		struct server_row rows[] = { { "/", answer, 0, true, 0, 0 } };
 		struct world w;
 		bool yes = false;
 
@@ -204,12 +204,12 @@ static void trusts_only_whom_the_hub_marks(void **state)
 static void joins_the_pages_of_a_listing(void **state)
 {
 	struct server_row rows[] = {
-		{"/api/kernels/o/r/tree/" COMMIT "/build%2Fa%20b"
-		 "?recursive=true&expand=false ",
-		 PAGE("/page2?cursor=c%3D") "[" FILE_ENTRY("build/a b/x") "]",
-		 0, 0, 0, 0},
-		{"/page2?cursor=c%3D ", OK "[" FILE_ENTRY("build/a b/y/z") "]",
-		 0, 0, 0, 0},
+		{ "/api/kernels/o/r/tree/" COMMIT "/build%2Fa%20b"
+		  "?recursive=true&expand=false ",
+		  PAGE("/page2?cursor=c%3D") "[" FILE_ENTRY("build/a b/x") "]",
+		  0, 0, 0, 0 },
+		{ "/page2?cursor=c%3D ", OK "[" FILE_ENTRY("build/a b/y/z") "]",
+		  0, 0, 0, 0 },
 	};
 	struct tree *t = NULL;
 	struct world w;
@@ -226,9 +226,9 @@ static void joins_the_pages_of_a_listing(void **state)
 static void lists_the_root(void **state)
 {
 	struct server_row rows[] = {
-		{"/api/kernels/o/r/tree/" COMMIT
-		 "?recursive=false&expand=false ",
-		 OK "[" FILE_ENTRY("README.md") "]", 0, 0, 0, 0},
+		{ "/api/kernels/o/r/tree/" COMMIT
+		  "?recursive=false&expand=false ",
+		  OK "[" FILE_ENTRY("README.md") "]", 0, 0, 0, 0 },
 	};
 	struct tree *t = NULL;
 	struct world w;
@@ -243,7 +243,7 @@ static void lists_the_root(void **state)
 
 static void an_empty_folder_is_absent(void **state)
 {
-	struct server_row rows[] = {{"/", OK "[]", 0, true, 0, 0}};
+	struct server_row rows[] = { { "/", OK "[]", 0, true, 0, 0 } };
 	struct tree *t = NULL;
 	struct world w;
 
@@ -260,17 +260,17 @@ static const struct {
 	const char *answer;
 	const char *says;
 } pagings[] = {
-	{PAGE("http://evil.example/x") "[" FILE_ENTRY("build/a") "]",
-	 "next page is at another host"},
-	{PAGE("https://127.0.0.1/x") "[" FILE_ENTRY("build/a") "]",
-	 "next page is at another host"},
-	{PAGE("file:///etc/passwd") "[" FILE_ENTRY("build/a") "]",
-	 "next page is at another host"},
-	{PAGE("?recursive=false&expand=false") "[" FILE_ENTRY("build/a") "]",
-	 "names itself as the next"},
-	{PAGE("/more") "[]", "listing without end: 0 entries on 1 pages"},
-	{OK "[" FILE_ENTRY("other/a") "]", "'other/a' is not below 'build'"},
-	{OK "[" FILE_ENTRY("build/a") "," FILE_ENTRY("build/a") "]", "a"},
+	{ PAGE("http://evil.example/x") "[" FILE_ENTRY("build/a") "]",
+	  "next page is at another host" },
+	{ PAGE("https://127.0.0.1/x") "[" FILE_ENTRY("build/a") "]",
+	  "next page is at another host" },
+	{ PAGE("file:///etc/passwd") "[" FILE_ENTRY("build/a") "]",
+	  "next page is at another host" },
+	{ PAGE("?recursive=false&expand=false") "[" FILE_ENTRY("build/a") "]",
+	  "names itself as the next" },
+	{ PAGE("/more") "[]", "listing without end: 0 entries on 1 pages" },
+	{ OK "[" FILE_ENTRY("other/a") "]", "'other/a' is not below 'build'" },
+	{ OK "[" FILE_ENTRY("build/a") "," FILE_ENTRY("build/a") "]", "a" },
 };
 
 static void refuses_a_listing_that_leads_astray(void **state)
@@ -278,7 +278,7 @@ static void refuses_a_listing_that_leads_astray(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(pagings); i++) {
 		struct server_row rows[] = {
-			{"/", pagings[i].answer, 0, true, 0, 0},
+			{ "/", pagings[i].answer, 0, true, 0, 0 },
 		};
 		struct tree *t = NULL;
 		struct world w;
@@ -301,12 +301,13 @@ static void a_listing_by_drops_ends(void **state)
 	static const char later[] = "HTTP/1.1 503 Later\r\nRetry-After: 1\r\n"
 				    "Content-Length: 0\r\n" LAST;
 	struct server_row rows[] = {
-		{"/api", PAGE("/a") "[" FILE_ENTRY("build/a") "]", 0, 0, 0, 0},
-		{"/a", later, 0, 0, 0, 0},
-		{"/a", PAGE("/b") "[" FILE_ENTRY("build/b") "]", 0, 0, 0, 0},
-		{"/b", later, 0, 0, 0, 0},
-		{"/b", PAGE("/c") "[" FILE_ENTRY("build/c") "]", 0, 0, 0, 0},
-		{"/c", OK "[" FILE_ENTRY("build/d") "]", 0, 0, 0, 0},
+		{ "/api", PAGE("/a") "[" FILE_ENTRY("build/a") "]", 0, 0, 0,
+		  0 },
+		{ "/a", later, 0, 0, 0, 0 },
+		{ "/a", PAGE("/b") "[" FILE_ENTRY("build/b") "]", 0, 0, 0, 0 },
+		{ "/b", later, 0, 0, 0, 0 },
+		{ "/b", PAGE("/c") "[" FILE_ENTRY("build/c") "]", 0, 0, 0, 0 },
+		{ "/c", OK "[" FILE_ENTRY("build/d") "]", 0, 0, 0, 0 },
 	};
 	struct tree *t = NULL;
 	struct world w;
@@ -321,12 +322,12 @@ static void a_listing_by_drops_ends(void **state)
 static void pages_in_a_circle_end(void **state)
 {
 	struct server_row rows[] = {
-		{"/one", PAGE("/two") "[" FILE_ENTRY("build/b") "]", 0, true, 0,
-		 0},
-		{"/two", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true, 0,
-		 0},
-		{"/", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true, 0,
-		 0},
+		{ "/one", PAGE("/two") "[" FILE_ENTRY("build/b") "]", 0, true,
+		  0, 0 },
+		{ "/two", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true,
+		  0, 0 },
+		{ "/", PAGE("/one") "[" FILE_ENTRY("build/a") "]", 0, true, 0,
+		  0 },
 	};
 	struct tree *t = NULL;
 	struct world w;
@@ -343,13 +344,13 @@ static void pages_in_a_circle_end(void **state)
 static void lists_the_kernels_of_an_owner(void **state)
 {
 	struct server_row rows[] = {
-		{"/api/kernels?author=o&limit=1000 ",
-		 PAGE("/api/kernels?author=o&cursor=2") "[{\"id\":\"o/"
-							"b\"},{\"id\":\"x/"
-							"y\"}]",
-		 0, 0, 0, 0},
-		{"/api/kernels?author=o&cursor=2 ", OK "[{\"id\":\"o/a\"}]", 0,
-		 0, 0, 0},
+		{ "/api/kernels?author=o&limit=1000 ",
+		  PAGE("/api/kernels?author=o&cursor=2") "[{\"id\":\"o/"
+							 "b\"},{\"id\":\"x/"
+							 "y\"}]",
+		  0, 0, 0, 0 },
+		{ "/api/kernels?author=o&cursor=2 ", OK "[{\"id\":\"o/a\"}]", 0,
+		  0, 0, 0 },
 	};
 	struct source_names names;
 	struct world w;
@@ -368,9 +369,9 @@ static void lists_the_kernels_of_an_owner(void **state)
 static void a_hub_may_be_unable_to_list(void **state)
 {
 	struct server_row rows[] = {
-		{"/", "HTTP/1.1 400 Bad\r\n" LAST, 0, 0, 0, 0},
-		{"/", "HTTP/1.1 404 No\r\n" LAST, 0, 0, 0, 0},
-		{"/", "HTTP/1.1 403 No\r\n" LAST, 0, 0, 0, 0},
+		{ "/", "HTTP/1.1 400 Bad\r\n" LAST, 0, 0, 0, 0 },
+		{ "/", "HTTP/1.1 404 No\r\n" LAST, 0, 0, 0, 0 },
+		{ "/", "HTTP/1.1 403 No\r\n" LAST, 0, 0, 0, 0 },
 	};
 	struct source_names names;
 	struct world w;
@@ -422,19 +423,19 @@ static const struct {
 	int result;
 	const char *says;
 } files[] = {
-	{"build/a+b c/x.py", OK "hello", 0, 0, ""},
-	{"x.html",
-	 "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello", 0, 0,
-	 ""},
-	{"x.py", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello",
-	 0, -EIO, "web page"},
-	{"x.py", OK "hello!", 0, -EBADMSG, "more than the 5 bytes"},
-	{"x.py", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n" LAST "hello!", 0,
-	 -EBADMSG, "more than the 5 bytes"},
-	{"x.py", OK "hell", 0, -EIO, "sends 4 bytes and lists 5"},
-	{"x.py", OK "hello", -EACCES, -EACCES, "the cache refuses"},
-	{"x.py", "HTTP/1.1 404 No\r\n" LAST, 0, -ENOENT,
-	 "'o/r@" COMMIT "/x.py': not found"},
+	{ "build/a+b c/x.py", OK "hello", 0, 0, "" },
+	{ "x.html",
+	  "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello", 0, 0,
+	  "" },
+	{ "x.py", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello",
+	  0, -EIO, "web page" },
+	{ "x.py", OK "hello!", 0, -EBADMSG, "more than the 5 bytes" },
+	{ "x.py", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n" LAST "hello!", 0,
+	  -EBADMSG, "more than the 5 bytes" },
+	{ "x.py", OK "hell", 0, -EIO, "sends 4 bytes and lists 5" },
+	{ "x.py", OK "hello", -EACCES, -EACCES, "the cache refuses" },
+	{ "x.py", "HTTP/1.1 404 No\r\n" LAST, 0, -ENOENT,
+	  "'o/r@" COMMIT "/x.py': not found" },
 };
 
 static void takes_a_file_of_the_size_that_is_listed(void **state)
@@ -442,15 +443,16 @@ static void takes_a_file_of_the_size_that_is_listed(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(files); i++) {
 		struct server_row rows[] = {
-			{"/kernels/o/r/resolve/" COMMIT "/", files[i].answer, 0,
-			 true, 0, 0},
+			{ "/kernels/o/r/resolve/" COMMIT "/", files[i].answer,
+			  0, true, 0, 0 },
 		};
-		const struct source_file f = {.repo = &repo,
-					      .commit = COMMIT,
-					      .path = files[i].path,
-					      .size = 5};
+		const struct source_file f = { .repo = &repo,
+					       .commit = COMMIT,
+					       .path = files[i].path,
+					       .size = 5 };
 		struct keeper k = {
-			.sink = {.begin = keeper_begin, .write = keeper_write},
+			.sink = { .begin = keeper_begin,
+				  .write = keeper_write },
 			.got = TEXT_INIT(100),
 			.refuse = files[i].refuse,
 		};

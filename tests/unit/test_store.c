@@ -478,7 +478,7 @@ static int full_disk(void)
 	struct err err = ERR_INIT;
 	struct store *s = NULL;
 	struct ingest *in = NULL;
-	struct digest d = {.kind = DIGEST_SHA256};
+	struct digest d = { .kind = DIGEST_SHA256 };
 	int r;
 
 	if (store_new(&s, dir, NULL) < 0 || take_in(s, "small", NULL) < 0)

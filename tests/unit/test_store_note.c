@@ -70,7 +70,7 @@ static void keeps_notes_by_kind_and_key(void **state)
 
 static void refuses_kinds_that_are_no_words(void **state)
 {
-	static const char *const kinds[] = {"", "..", "a/b", "A", "a b", "/"};
+	static const char *const kinds[] = { "", "..", "a/b", "A", "a b", "/" };
 	struct store *s = store_at(dir);
 
 	(void)state;
@@ -87,7 +87,7 @@ static void a_note_of_tomorrow_is_old(void **state)
 {
 	struct store *s = store_at(dir);
 	struct text t = TEXT_INIT(10);
-	struct timespec times[2] = {0};
+	struct timespec times[2] = { 0 };
 	int64_t age = 0;
 	int fd;
 

@@ -36,9 +36,12 @@ static void reads_the_texts_of_a_version_file(void **state)
 	struct torch t;
 
 	(void)state;
-	assert_int_equal(torch_parse(&t, "__version__ = '2.13.0+cu130'\n"
+	assert_int_equal(torch_parse(&t,
+				     "__version__ = '2.13.0+cu130'\n"
 				     "debug = False\ncuda: str = '13.0'\n"
-				     "hip = None\n", NULL), 0);
+				     "hip = None\n",
+				     NULL),
+			 0);
 	assert_string_equal(t.version, "2.13.0+cu130");
 	assert_string_equal(t.cuda, "13.0");
 	assert_string_equal(t.hip, "");
@@ -53,8 +56,11 @@ static void says_which_text_cannot_be_read(void **state)
 	(void)state;
 	assert_int_equal(torch_parse(&t, "cuda = '13.0'\n", &err), -EINVAL);
 	assert_string_equal(err_text(&err), "it has no __version__");
-	assert_int_equal(torch_parse(&t, "__version__ = '2.13.0'\n"
-				     "hip = hip_version()\n", &err), -EINVAL);
+	assert_int_equal(torch_parse(&t,
+				     "__version__ = '2.13.0'\n"
+				     "hip = hip_version()\n",
+				     &err),
+			 -EINVAL);
 	assert_string_equal(err_text(&err),
 			    "the value of 'hip' is no plain text");
 	assert_string_equal(t.version, "before");
@@ -70,7 +76,9 @@ static void takes_the_backend_in_the_references_order(void **state)
 		{ { .cuda = "12.8" }, BACKEND_CUDA, 12, 8 },
 		{ { .cuda = "13.0", .hip = "7.0" }, BACKEND_CUDA, 13, 0 },
 		{ { .hip = "7.1.25424-4179531dcd", .xpu = "20250303" },
-		  BACKEND_ROCM, 7, 1 },
+		  BACKEND_ROCM,
+		  7,
+		  1 },
 		{ { .hip = "6.0.32830-d62f6a171" }, BACKEND_ROCM, 6, 0 },
 		{ { .xpu = "20250303" }, BACKEND_XPU, 2025, 3 },
 		{ { .xpu = "20260000" }, BACKEND_XPU, 2026, 0 },
@@ -97,7 +105,9 @@ static void takes_the_backend_in_the_references_order(void **state)
 static void refuses_versions_of_another_shape(void **state)
 {
 	static const struct torch rows[] = {
-		{ .cuda = "x" }, { .hip = "-4179531dcd" }, { .xpu = "2025" },
+		{ .cuda = "x" },
+		{ .hip = "-4179531dcd" },
+		{ .xpu = "2025" },
 		{ .xpu = "next.1" },
 	};
 	struct version v;
@@ -109,8 +119,8 @@ static void refuses_versions_of_another_shape(void **state)
 
 		assert_int_equal(torch_backend(&rows[i], &b, &v, &err),
 				 -EINVAL);
-		assert_non_null(strstr(err_text(&err),
-				       "has another shape than known"));
+		assert_non_null(
+			strstr(err_text(&err), "has another shape than known"));
 	}
 }
 
@@ -146,23 +156,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			reads_the_texts_of_a_version_file,
-			open_root, close_root),
+			reads_the_texts_of_a_version_file, open_root,
+			close_root),
+		cmocka_unit_test_setup_teardown(says_which_text_cannot_be_read,
+						open_root, close_root),
 		cmocka_unit_test_setup_teardown(
-			says_which_text_cannot_be_read,
-			open_root, close_root),
+			takes_the_backend_in_the_references_order, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			takes_the_backend_in_the_references_order,
-			open_root, close_root),
+			refuses_versions_of_another_shape, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			refuses_versions_of_another_shape,
-			open_root, close_root),
+			takes_the_abi_of_the_library_before_cmakes, open_root,
+			close_root),
 		cmocka_unit_test_setup_teardown(
-			takes_the_abi_of_the_library_before_cmakes,
-			open_root, close_root),
-		cmocka_unit_test_setup_teardown(
-			does_not_wait_for_a_library_that_is_a_fifo,
-			open_root, close_root),
+			does_not_wait_for_a_library_that_is_a_fifo, open_root,
+			close_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

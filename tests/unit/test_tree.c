@@ -9,7 +9,7 @@
 
 static struct digest git_of(unsigned n)
 {
-	struct digest d = {.kind = DIGEST_GIT};
+	struct digest d = { .kind = DIGEST_GIT };
 
 	memcpy(d.bytes, &n, sizeof(n));
 	return d;
@@ -390,7 +390,7 @@ static void notices_damage_at_every_byte_and_length(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < n; i++) {
-		static const unsigned char masks[] = {0x01, 0x80, 0xff};
+		static const unsigned char masks[] = { 0x01, 0x80, 0xff };
 
 		for (size_t k = 0; k < sizeof(masks); k++) {
 			bytes[i] ^= masks[k];

@@ -167,9 +167,8 @@ static void prints_as_the_reference_does(void **state)
 
 		parse(&v, goods[i].name);
 		variant_print(&v, printed);
-		assert_string_equal(printed, goods[i].printed ?
-					     goods[i].printed :
-					     goods[i].name);
+		assert_string_equal(printed, goods[i].printed ? goods[i].printed
+							      : goods[i].name);
 	}
 }
 
@@ -257,12 +256,34 @@ static void reads_names_as_long_as_a_folder_may_have(void **state)
 static void prints_a_fixed_point_of_any_text(void **state)
 {
 	static const char *const pieces[] = {
-		"torch", "torch-stable-abi", "tvm-ffi", "-", "-", "-", "28",
-		"210", "0", "cxx11", "cxx98", "cu128", "cu", "rocm72", "cpu",
-		"xpu20253", "cann83", "metal", "x86_64", "linux", "universal",
-		"00000000000000000000", "99999999999999999999",
-		"torch28-cpu-", "torch210-cxx11-cu", "tvm-ffi01-",
-		"-x86_64-linux", "-aarch64-darwin",
+		"torch",
+		"torch-stable-abi",
+		"tvm-ffi",
+		"-",
+		"-",
+		"-",
+		"28",
+		"210",
+		"0",
+		"cxx11",
+		"cxx98",
+		"cu128",
+		"cu",
+		"rocm72",
+		"cpu",
+		"xpu20253",
+		"cann83",
+		"metal",
+		"x86_64",
+		"linux",
+		"universal",
+		"00000000000000000000",
+		"99999999999999999999",
+		"torch28-cpu-",
+		"torch210-cxx11-cu",
+		"tvm-ffi01-",
+		"-x86_64-linux",
+		"-aarch64-darwin",
 	};
 	struct random r = { 0x6b65726e656c6673 };
 	size_t read = 0;

@@ -65,12 +65,36 @@ static void reads_what_python_reads(void **state)
 static void refuses_what_python_refuses(void **state)
 {
 	static const char *const bads[] = {
-		"", " ", "v", "thirteen", ".1", "-1", "+1", "2.", "2..9",
-		"2.x", "13x", "2.9x", "2.9 1", "2,9", "2.9+", "2.9+a..b",
-		"2.9+a+b", "2.9+ä", "2.9--1", "vv2.9", "1!", "!1", "1!!2",
-		"2.9.dev1.post1", "2.9.final", "3.12.4.final.0.1",
-		"2.9.deva", "unknown",
-		"4294967296.0", "0.4294967296", /* and what is too large */
+		"",
+		" ",
+		"v",
+		"thirteen",
+		".1",
+		"-1",
+		"+1",
+		"2.",
+		"2..9",
+		"2.x",
+		"13x",
+		"2.9x",
+		"2.9 1",
+		"2,9",
+		"2.9+",
+		"2.9+a..b",
+		"2.9+a+b",
+		"2.9+ä",
+		"2.9--1",
+		"vv2.9",
+		"1!",
+		"!1",
+		"1!!2",
+		"2.9.dev1.post1",
+		"2.9.final",
+		"3.12.4.final.0.1",
+		"2.9.deva",
+		"unknown",
+		"4294967296.0",
+		"0.4294967296", /* and what is too large */
 	};
 
 	(void)state;
@@ -113,8 +137,9 @@ static void compares_by_number_and_the_unknown_below_all(void **state)
 static void reads_tags_of_three_numbers(void **state)
 {
 	static const char *const bads[] = {
-		"1.2.3", "v1.2", "v1", "v1.2.3.4", "v1.2.x", "v1..3", "v",
-		"V1.2.3", "v1.2.3-rc1", "v1.2.3 ", "v-1.2.3", "v1.2.4294967296",
+		"1.2.3",      "v1.2",	 "v1",	    "v1.2.3.4",
+		"v1.2.x",     "v1..3",	 "v",	    "V1.2.3",
+		"v1.2.3-rc1", "v1.2.3 ", "v-1.2.3", "v1.2.4294967296",
 	};
 	struct version_tag t, above;
 
@@ -137,8 +162,8 @@ static void reads_tags_of_three_numbers(void **state)
 static void reads_branches_of_one_number(void **state)
 {
 	static const char *const bads[] = {
-		"", "v", "1", "V1", "v1.0", "v-1", "v+1", "v 1", "v1 ",
-		"v1_0", "vv1", "v4294967296", "main",
+		"",    "v",   "1",    "V1",  "v1.0",	    "v-1",  "v+1",
+		"v 1", "v1 ", "v1_0", "vv1", "v4294967296", "main",
 	};
 	uint32_t n = 77;
 
