@@ -89,10 +89,14 @@ quiet := $(if $(V),,@)
 .PHONY: all help demo test test_programs torture bench lint asan tsan fuzz \
 	install uninstall clean units FORCE
 
-all: build/kernelfs  ## build the program (build/kernelfs)
+all: $(out)/kernelfs  ## build the program (build/kernelfs)
 
-build/kernelfs: $(out)/kernelfs
-	$(quiet)ln -sf $(MODE)/kernelfs $@
+# What stands at build/kernelfs is the release build, whatever else was built.
+ifeq ($(MODE),release)
+all: build/kernelfs
+build/kernelfs: $(out)/kernelfs FORCE
+	$(quiet)ln -sfn $(MODE)/kernelfs $@
+endif
 
 $(out)/kernelfs: $(main_o) $(out)/kernelfs.a
 	$(quiet)$(CC) $(all_ldflags) -pthread -o $@ $^ $(pkg_libs)

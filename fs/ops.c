@@ -385,14 +385,16 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	static const unsigned wanted =
 		FUSE_CAP_READDIRPLUS | FUSE_CAP_PARALLEL_DIROPS |
 		FUSE_CAP_ASYNC_READ | FUSE_CAP_SPLICE_WRITE |
-		FUSE_CAP_SPLICE_MOVE;
+		FUSE_CAP_SPLICE_MOVE |
+		/* a kept listing is old when its folder's time has changed;
+		 * files never change, so nothing else is asked for it */
+		FUSE_CAP_AUTO_INVAL_DATA;
 	struct ops_context *o = userdata;
 
 	conn->want |= conn->capable & wanted;
 	if (conn->proto_minor >= LINKS_WHOLE_MINOR)
 		conn->want |= conn->capable & FUSE_CAP_CACHE_SYMLINKS;
-	conn->want &= ~(unsigned)(FUSE_CAP_READDIRPLUS_AUTO |
-				  FUSE_CAP_AUTO_INVAL_DATA);
+	conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
 	o->parallel_dirops = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
 	conn->max_background = BACKGROUND;
 	conn->congestion_threshold = BACKGROUND * 3 / 4;

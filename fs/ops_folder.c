@@ -161,9 +161,11 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!n)
 		return;
 	view_attr(o->view, n, &a);
-	/* What a folder of a commit lists never changes. */
-	fi->cache_readdir = a.forever;
-	fi->keep_cache = a.forever;
+	/* What a folder of a commit lists never changes; where the time of a
+	 * folder changes with its names, the kernel sees that a kept listing
+	 * is old. */
+	fi->cache_readdir = a.forever || view_is_timed(n);
+	fi->keep_cache = fi->cache_readdir;
 	(void)fuse_reply_open(req, fi);
 	inode_put(view_inodes(o->view), n);
 }

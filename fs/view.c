@@ -268,6 +268,11 @@ static bool link_moves(const struct node *n)
 	return n->parent->kind == NODE_SPEC || n->parent->kind == NODE_OWNERS;
 }
 
+bool view_is_timed(const struct node *n)
+{
+	return n->kind == NODE_ROOT || n->kind == NODE_SPEC;
+}
+
 void view_attr(struct view *v, const struct node *n, struct view_attr *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -281,7 +286,7 @@ void view_attr(struct view *v, const struct node *n, struct view_attr *out)
 		file_attr(n, out);
 	else if (n->kind == NODE_STUB || n->kind == NODE_DOOR_CORE)
 		constant_attr(n, out);
-	else if (n->kind == NODE_ROOT || n->kind == NODE_SPEC)
+	else if (view_is_timed(n))
 		out->mtime_s = names_changed_s(v->world->names);
 	else if (n->kind == NODE_CTL_FILE)
 		out->mtime_s = io_wall_s();

@@ -79,6 +79,8 @@ void view_attr(struct view *v, const struct node *n, struct view_attr *out);
 /* The child of a folder, held (inode_put). */
 int view_lookup(struct view *v, struct node *dir, const char *name,
 		struct view_wait *w, struct node **out, struct err *err);
+/* Does the modification time of a folder change with its names? */
+bool view_is_timed(const struct node *n);
 /* Is a name that was just found absent here absent for ever? */
 bool view_absent_forever(struct view *v, const struct node *dir);
 

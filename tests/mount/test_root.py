@@ -34,6 +34,17 @@ class TestImportNames(MountCase):
         self.assertIn("relu", m.ls())
         self.assert_requests(list=1)
 
+    def test_a_listing_that_was_kept_is_old_once_a_name_has_come(self):
+        fault = self.hub.fault("stall", path="/api/kernels$")
+        m = self.mount("--connect-timeout=500ms", "--stall-timeout=60s")
+        self.assertTrue(fault.waiting)
+        before = os.stat(m.at("")).st_mtime
+        for _ in range(3):  # the kernel has it by now
+            self.assertNotIn("relu", os.listdir(m.at("")))
+        self.hub.faults.clear()
+        wait_for(lambda: "relu" in os.listdir(m.at("")), "the late list")
+        self.assertGreater(os.stat(m.at("")).st_mtime, before)
+
     def test_asks_nothing_more_for_looking_at_it(self):
         m = self.mount()
         for _ in range(3):
