@@ -35,7 +35,7 @@ class TestImportNames(MountCase):
         self.assert_requests(list=1)
 
     def test_a_listing_that_was_kept_is_old_once_a_name_has_come(self):
-        fault = self.hub.fault("stall", path="/api/kernels$")
+        fault = self.hub.fault("stall", path="/api/kernels")
         m = self.mount("--connect-timeout=500ms", "--stall-timeout=60s")
         self.assertTrue(fault.waiting)
         before = os.stat(m.at("")).st_mtime
