@@ -14,14 +14,19 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Forgotten nodes after which freed memory is given back to the system. */
+/*
+ * When forgotten memory is given back to the system: after so many nodes,
+ * or after fewer that were most of all there were.
+ */
 #define TRIM_EVERY 65536
+#define TRIM_LEAST 1024
 
 struct inode_table {
 	struct lock lock;
 	struct map nodes; /* lock */
 	struct node *root;
 	unsigned freed; /* lock: since the last trim */
+	size_t most;	/* lock: nodes there were since then */
 };
 
 struct node_key {
@@ -152,9 +157,16 @@ static struct node *reap_locked(struct inode_table *t, struct node *n)
 
 static bool trim_due_locked(struct inode_table *t) LOCK_REQUIRES(&t->lock)
 {
-	if (t->freed < TRIM_EVERY && !(t->freed && t->nodes.count == 1))
+	size_t count = t->nodes.count;
+
+	if (count > t->most)
+		t->most = count;
+	if (t->freed < TRIM_EVERY &&
+	    (t->freed < TRIM_LEAST || count > t->most / 8) &&
+	    !(t->freed && count == 1))
 		return false;
 	t->freed = 0;
+	t->most = count;
 	return true;
 }
 
