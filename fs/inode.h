@@ -59,7 +59,7 @@ struct node {
 	struct node *parent;  /* held; NULL for the root */
 	struct tree *tree;    /* held, or NULL */
 	struct spec *spec;    /* held: below .env/<spec>; NULL: the mount's */
-	char *text; /* owned: target of a NODE_LINK, commit of a NODE_REPO */
+	char *text;	  /* owned: where a link leads, once that is known */
 	uint64_t lookups; /* table: what the kernel counts */
 	uint32_t holds;	  /* table: children and current users */
 	uint32_t entry;	  /* index in `tree`, or the report's number */

@@ -184,7 +184,7 @@ static int start(struct mount *m, struct err *err)
 	if (r < 0)
 		return r;
 	names_start(m->world->names, (int64_t)m->o->connect_timeout_ms);
-	r = view_new(&m->view, m->world, m->path, uid, gid, err);
+	r = view_new(&m->view, m->world, m->path, err);
 	if (r == 0)
 		r = park_new(&m->park, m->view, (int64_t)m->o->deadline_ms,
 			     err);

@@ -66,7 +66,7 @@ struct memo_waiter *view_in_memo(struct view_wait *w)
 /* ---- life ---- */
 
 int view_new(struct view **out, struct world *world, const char *mountpoint,
-	     uint32_t uid, uint32_t gid, struct err *err)
+	     struct err *err)
 {
 	struct view *v = calloc(1, sizeof(*v));
 	int r;
@@ -74,8 +74,6 @@ int view_new(struct view **out, struct world *world, const char *mountpoint,
 	if (!v)
 		return err_errno(err, ENOMEM, "view");
 	v->world = world;
-	v->uid = uid;
-	v->gid = gid;
 	v->since_s = io_wall_s();
 	v->mountpoint = strdup(mountpoint);
 	r = v->mountpoint ? inode_table_new(&v->inodes, err)
@@ -105,16 +103,6 @@ struct inode_table *view_inodes(struct view *v)
 struct world *view_world(struct view *v)
 {
 	return v->world;
-}
-
-const char *view_mountpoint(const struct view *v)
-{
-	return v->mountpoint;
-}
-
-int64_t view_since_s(const struct view *v)
-{
-	return v->since_s;
 }
 
 /* ---- where a node stands ---- */

@@ -47,12 +47,10 @@ bool view_cancel(struct view *v, struct view_wait *w);
 
 /* Borrows the world, which outlives it. `mountpoint` for reports. */
 int view_new(struct view **out, struct world *world, const char *mountpoint,
-	     uint32_t uid, uint32_t gid, struct err *err);
+	     struct err *err);
 void view_free(struct view *v);
 struct inode_table *view_inodes(struct view *v);
 struct world *view_world(struct view *v);
-const char *view_mountpoint(const struct view *v);
-int64_t view_since_s(const struct view *v);
 
 /* ---- what a node is ---- */
 

@@ -18,7 +18,6 @@ struct view {
 	struct world *world;	    /* borrowed */
 	struct inode_table *inodes; /* owned */
 	char *mountpoint;	    /* owned */
-	uint32_t uid, gid;
 	int64_t since_s;
 };
 

@@ -9,7 +9,6 @@
 #include "base/text.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,24 +125,4 @@ int hasher_end(struct hasher *h, struct digest *out)
 void hasher_free(struct hasher *h)
 {
 	free(h);
-}
-
-int digest_base64(const char *algorithm, const void *p, size_t n,
-		  char out[DIGEST_BASE64_MAX])
-{
-	unsigned char md[EVP_MAX_MD_SIZE];
-	unsigned md_n = 0;
-	const EVP_MD *type;
-
-	if (strcmp(algorithm, "sha256") == 0)
-		type = EVP_sha256();
-	else if (strcmp(algorithm, "sha512") == 0)
-		type = EVP_sha512();
-	else
-		return -EINVAL;
-	if (EVP_Digest(p, n, md, &md_n, type, NULL) != 1)
-		return -EIO;
-	/* 64 bytes make 88 characters and a NUL */
-	(void)EVP_EncodeBlock((unsigned char *)out, md, (int)md_n);
-	return 0;
 }

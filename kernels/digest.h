@@ -43,10 +43,4 @@ int hasher_add(struct hasher *h, const void *p, size_t n);
 int hasher_end(struct hasher *h, struct digest *out); /* once */
 void hasher_free(struct hasher *h);		      /* NULL allowed */
 
-/* SHA-256 or SHA-512 ("sha256", "sha512") of bytes in standard base64 (the
- * spelling of metadata digests). `out` holds DIGEST_BASE64_MAX bytes. */
-#define DIGEST_BASE64_MAX 96
-int digest_base64(const char *algorithm, const void *p, size_t n,
-		  char out[DIGEST_BASE64_MAX]);
-
 #endif

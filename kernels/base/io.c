@@ -173,19 +173,6 @@ int io_mkdirs(const char *path, struct err *err)
 	return 0;
 }
 
-int io_open_dir(int dirfd, const char *name, bool make)
-{
-	int fd;
-
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && make) {
-		if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	return fd < 0 ? -errno : fd;
-}
-
 int64_t io_now_ms(void)
 {
 	struct timespec ts;

@@ -35,8 +35,6 @@ int io_replace(int dirfd, const char *name, const void *buf, size_t n,
 
 /* Make a folder and its missing parents, mode 0700 for what is new. */
 int io_mkdirs(const char *path, struct err *err);
-/* Open a folder below dirfd, making it (0700) when it is missing. fd/-errno */
-int io_open_dir(int dirfd, const char *name, bool make);
 
 /* Milliseconds of CLOCK_MONOTONIC, and seconds of the wall clock. */
 int64_t io_now_ms(void);

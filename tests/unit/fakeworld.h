@@ -84,7 +84,7 @@ static inline void fakeworld_start(struct fakeworld *f,
 	assert_int_equal(resolve_new(&w->resolve, w->catalog, &ro, w->disk,
 				     w->net, NULL),
 			 0);
-	assert_int_equal(view_new(&f->view, w, "/kernels", 1, 1, NULL), 0);
+	assert_int_equal(view_new(&f->view, w, "/kernels", NULL), 0);
 }
 
 static inline void fakeworld_stop(struct fakeworld *f)

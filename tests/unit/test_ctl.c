@@ -190,7 +190,7 @@ static void status_is_valid_for_hostile_text(void **state)
 	struct json *j;
 
 	view_free(f->view);
-	assert_int_equal(view_new(&f->view, f->world, nasty, 1, 1, NULL), 0);
+	assert_int_equal(view_new(&f->view, f->world, nasty, NULL), 0);
 	log_error("ctl", "a \"quoted\" \\ \x01 \xff\xfe %s", nasty);
 	j = status(f);
 	assert_non_null(json_get_string(j, "mountpoint"));

@@ -43,24 +43,6 @@ static void hashes_as_git_and_sha256sum_do(void **state)
 				 "0ee9088f7ace2efcde9");
 }
 
-static void hashes_in_base64_as_metadata_does(void **state)
-{
-	char out[DIGEST_BASE64_MAX];
-
-	(void)state;
-	assert_int_equal(digest_base64("sha256", "hello world", 11, out), 0);
-	assert_string_equal(out,
-			    "uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=");
-	assert_int_equal(digest_base64("sha256", "", 0, out), 0);
-	assert_string_equal(out,
-			    "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
-	assert_int_equal(digest_base64("sha512", "hello world", 11, out), 0);
-	assert_string_equal(out,
-			    "MJ7MSJwS1utMxA9QyQLytNDtd+5RGnx6m808qG1M2G+Y"
-			    "ndNbxf9JlnDaNCVbRbDP2DDoH2Bdz33FVC6TrpzXbw==");
-	assert_int_equal(digest_base64("md5", "", 0, out), -EINVAL);
-}
-
 static void parses_both_lengths_and_prints_them_again(void **state)
 {
 	char hex[DIGEST_HEX_MAX];
@@ -136,7 +118,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hashes_as_git_and_sha256sum_do),
-		cmocka_unit_test(hashes_in_base64_as_metadata_does),
 		cmocka_unit_test(parses_both_lengths_and_prints_them_again),
 		cmocka_unit_test(refuses_what_is_no_digest),
 		cmocka_unit_test(tells_digests_apart),

@@ -245,23 +245,6 @@ static void says_why_a_folder_may_not_be_made(void **state)
 	assert_non_null(strstr(err.text, "/closed/a': Permission denied"));
 }
 
-static void opens_a_folder_and_makes_it_when_told(void **state)
-{
-	struct folder *f = *state;
-	AUTO(auto_close) int made = -1;
-	AUTO(auto_close) int again = -1;
-
-	scratch_put(f->dir, "file", "", 0);
-	assert_int_equal(io_open_dir(f->fd, "d", false), -ENOENT);
-	made = io_open_dir(f->fd, "d", true);
-	assert_true(made >= 0);
-	assert_true(fcntl(made, F_GETFD) & FD_CLOEXEC);
-	again = io_open_dir(f->fd, "d", true);
-	assert_true(again >= 0);
-	assert_int_equal(io_open_dir(f->fd, "file", true), -ENOTDIR);
-	assert_int_equal(io_open_dir(f->fd, "no/such", true), -ENOENT);
-}
-
 static void prints_times(void **state)
 {
 	static const struct {
@@ -308,7 +291,6 @@ int main(void)
 		ON_A_FOLDER(makes_folders_with_their_parents),
 		ON_A_FOLDER(names_the_folder_that_cannot_be_made),
 		ON_A_FOLDER(says_why_a_folder_may_not_be_made),
-		ON_A_FOLDER(opens_a_folder_and_makes_it_when_told),
 		cmocka_unit_test(prints_times),
 		cmocka_unit_test(knows_the_time),
 	};
