@@ -115,7 +115,7 @@ $(out)/flags: FORCE
 	printf '%s\n' "$$line" | cmp -s - $@ || printf '%s\n' "$$line" >$@
 
 # The door's Python is in the program; .incbin is unknown to -MMD.
-$(out)/fs/door.o: fs/door/stub.py fs/door/core.py
+$(out)/fs/door.o: fs/door/stub.py fs/door/core.py fs/door/depends.py
 
 -include $(patsubst %.o,%.d,$(objects) $(main_o))
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "door.h"
 
+#include <string.h>
+
 /* The assembler carries the files in whole: nothing to generate or escape. */
 #define CARRY(name, path) \
 	__asm__(".section .rodata\n" \
@@ -14,24 +16,38 @@
 
 CARRY("stub", "fs/door/stub.py");
 CARRY("core", "fs/door/core.py");
+CARRY("depends", "fs/door/depends.py");
 
 extern const char door_stub_begin[], door_stub_end[];
 extern const char door_core_begin[], door_core_end[];
+extern const char door_depends_begin[], door_depends_end[];
+
+static const struct door_file stub = { "__init__.py", door_stub_begin,
+				       door_stub_end };
+static const struct door_file files[] = {
+	{ "core.py", door_core_begin, door_core_end },
+	{ "depends.py", door_depends_begin, door_depends_end },
+};
 
 const struct door_file *door_stub(void)
 {
-	static struct door_file f;
-
-	f.text = door_stub_begin;
-	f.len = (size_t)(door_stub_end - door_stub_begin);
-	return &f;
+	return &stub;
 }
 
-const struct door_file *door_core(void)
+const struct door_file *door_file_at(size_t i)
 {
-	static struct door_file f;
+	return i < sizeof(files) / sizeof(*files) ? &files[i] : NULL;
+}
 
-	f.text = door_core_begin;
-	f.len = (size_t)(door_core_end - door_core_begin);
-	return &f;
+int door_file_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		if (!strcmp(files[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+size_t door_file_size(const struct door_file *f)
+{
+	return (size_t)(f->end - f->text);
 }

@@ -9,11 +9,16 @@
 #include <stddef.h>
 
 struct door_file {
+	const char *name;
 	const char *text;
-	size_t len;
+	const char *end; /* behind its last byte */
 };
 
 const struct door_file *door_stub(void); /* /<package>/__init__.py */
-const struct door_file *door_core(void); /* /.kernelfs/door/core.py */
+/* File i of /.kernelfs/door/, or NULL at the end. */
+const struct door_file *door_file_at(size_t i);
+/* Index of a name, or -1. */
+int door_file_find(const char *name);
+size_t door_file_size(const struct door_file *f); /* bytes */
 
 #endif

@@ -51,7 +51,7 @@ enum node_kind {
 	NODE_CTL_FILE,	 /* one of its reports: `entry` says which */
 	NODE_OWNERS,	 /* its owners/ */
 	NODE_DOOR_DIR,	 /* its door/ */
-	NODE_DOOR_CORE,	 /* the door's core.py */
+	NODE_DOOR_FILE,	 /* one of the door's: `entry` says which */
 };
 
 struct node {

@@ -229,7 +229,7 @@ static const struct {
 	[NODE_CTL_FILE] = { VIEW_FILE, false },
 	[NODE_OWNERS] = { VIEW_DIR, false },
 	[NODE_DOOR_DIR] = { VIEW_DIR, true },
-	[NODE_DOOR_CORE] = { VIEW_FILE, true },
+	[NODE_DOOR_FILE] = { VIEW_FILE, true },
 };
 
 static void file_attr(const struct node *n, struct view_attr *out)
@@ -244,10 +244,10 @@ static void file_attr(const struct node *n, struct view_attr *out)
 static void constant_attr(const struct node *n, struct view_attr *out)
 {
 	const struct door_file *f =
-		n->kind == NODE_STUB ? door_stub() : door_core();
+		n->kind == NODE_STUB ? door_stub() : door_file_at(n->entry);
 
-	out->size = f->len;
-	out->ino = map_hash(f->text, f->len);
+	out->size = door_file_size(f);
+	out->ino = map_hash(f->text, door_file_size(f));
 }
 
 /* Links from a folder whose names may change are not for ever. */
@@ -272,7 +272,7 @@ void view_attr(struct view *v, const struct node *n, struct view_attr *out)
 		out->size = n->text ? strlen(n->text) : 0;
 	if (n->kind == NODE_FILE)
 		file_attr(n, out);
-	else if (n->kind == NODE_STUB || n->kind == NODE_DOOR_CORE)
+	else if (n->kind == NODE_STUB || n->kind == NODE_DOOR_FILE)
 		constant_attr(n, out);
 	else if (view_is_timed(n))
 		out->mtime_s = names_changed_s(v->world->names);
@@ -332,7 +332,7 @@ bool view_absent_forever(struct view *v, const struct node *dir)
 	case NODE_PINNED:
 	case NODE_LINK:
 	case NODE_CTL_FILE:
-	case NODE_DOOR_CORE:
+	case NODE_DOOR_FILE:
 		break;
 	}
 	return false;

@@ -260,7 +260,7 @@ static int report_why(struct view *v, struct node *n, struct view_wait *w,
 
 static void add_file(const struct door_file *f, struct text *out)
 {
-	text_add_bytes(out, f->text, f->len);
+	text_add_bytes(out, f->text, door_file_size(f));
 }
 
 int view_report(struct view *v, struct node *n, struct view_wait *w,
@@ -270,8 +270,8 @@ int view_report(struct view *v, struct node *n, struct view_wait *w,
 	case NODE_STUB:
 		add_file(door_stub(), out);
 		return text_failed(out);
-	case NODE_DOOR_CORE:
-		add_file(door_core(), out);
+	case NODE_DOOR_FILE:
+		add_file(door_file_at(n->entry), out);
 		return text_failed(out);
 	case NODE_DECISION:
 	case NODE_DECISION_JSON:
@@ -311,7 +311,7 @@ int view_report(struct view *v, struct node *n, struct view_wait *w,
 bool view_is_constant(const struct node *n)
 {
 	return n->kind == NODE_FILE || n->kind == NODE_STUB ||
-	       n->kind == NODE_DOOR_CORE;
+	       n->kind == NODE_DOOR_FILE;
 }
 
 int view_open(struct view *v, struct node *n, struct view_wait *w, int *fd,

@@ -374,7 +374,8 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 		list_ctl(s);
 		return 0;
 	case NODE_DOOR_DIR:
-		set_add(s, "core.py", VIEW_FILE);
+		for (size_t i = 0; door_file_at(i); i++)
+			set_add(s, door_file_at(i)->name, VIEW_FILE);
 		return 0;
 	case NODE_ENVS: /* answers names, lists none */
 		return 0;
@@ -390,7 +391,7 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 	case NODE_PINNED:
 	case NODE_LINK:
 	case NODE_CTL_FILE:
-	case NODE_DOOR_CORE:
+	case NODE_DOOR_FILE:
 		break;
 	}
 	return err_set(err, ENOTDIR, "'%s' is no folder", dir->name);

@@ -470,8 +470,12 @@ static int look_owners(const struct look *l)
 
 static int look_door(const struct look *l)
 {
-	return strcmp(l->name, "core.py") ? absent(l)
-					  : make_kind(l, NODE_DOOR_CORE);
+	int i = door_file_find(l->name);
+
+	if (i < 0)
+		return absent(l);
+	return make(l, (struct node_make){ .kind = NODE_DOOR_FILE,
+					   .entry = (uint32_t)i });
 }
 
 static look_fn *const lookers[] = {

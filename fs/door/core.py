@@ -8,8 +8,9 @@ interpreter, in a program that belongs to somebody else. So: no import that a
 Python with torch has not done already, no state outside this module but the
 finders of the kernels' own folders, nothing left in the kernel's namespace.
 
-Kernels that a kernel depends on, and bytecode kept outside the mount, will
-stand in enter() before the code runs, and in Finder beside the sources.
+What few kernels need, other kernels and Python packages, is in depends.py: every
+process compiles this file, and only some that one. Bytecode kept outside the
+mount will stand in Finder beside the sources.
 """
 
 import os
@@ -28,10 +29,12 @@ from importlib.machinery import (
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 
 WHY_MAX = 1 << 20
+METADATA_MAX = 4 << 20
 
 # For the life of the process, its forked children included.
 places = {}  # path of a stub's folder -> importable directory of a commit
 pinned_spec = None  # the environment under which the first one was found
+depends = None  # the module of depends.py, once a kernel has needed it
 
 
 # ---- the environment of this interpreter ---------------------------------
@@ -348,20 +351,24 @@ def same_bytes(one, other):
         return False
 
 
+def metadata(folder):
+    """metadata.json of the build whose importable folder this is, as bytes."""
+    for top in (folder, os.path.dirname(folder)):
+        try:
+            with open(top + "/metadata.json", "rb", 0) as file:
+                return file.read(METADATA_MAX)
+        except OSError:
+            continue
+    return b""
+
+
 def is_build_id(path):
     """Whether a library's name is the one its build gave its operators.
 
     Others, such as _C, are shared by libraries that have nothing in common.
     """
     stem = os.path.basename(path).partition(".")[0]
-    folder = os.path.dirname(path)
-    for top in (folder, os.path.dirname(folder)):
-        try:
-            with open(top + "/metadata.json", "rb", 0) as file:
-                return b'"%s"' % stem.encode() in file.read(WHY_MAX)
-        except OSError:
-            continue
-    return False
+    return b'"%s"' % stem.encode() in metadata(os.path.dirname(path))
 
 
 def torch_libraries():
@@ -485,6 +492,40 @@ def run(g, loader):
     exec(loader.get_code(g["__name__"]), g)
 
 
+def is_empty(text, key):
+    """Whether metadata has nothing under KEY: no such key, null or [].
+
+    Looking at the bytes costs less than to import json. What looks odd is not
+    empty, and read properly then.
+    """
+    _, found, value = text.partition(key)
+    value = value.lstrip(b" \t\r\n:")
+    if value[:1] == b"[":
+        return value[1:].lstrip(b" \t\r\n")[:1] == b"]"
+    return not found or value[:4] == b"null"
+
+
+def needs_nothing(place):
+    text = metadata(place)
+    return (
+        is_empty(text, b'"kernel-depends"')
+        and is_empty(text, b'"python-depends"')
+        and is_empty(text, b'"kernels-minver"')
+    )
+
+
+def load_depends(mount):
+    global depends
+    if depends is None:
+        path = mount.rstrip("/") + "/.kernelfs/door/depends.py"
+        with open(path, "rb", 0) as file:
+            module = type(sys)("_kernelfs_1.depends")
+            module.__file__ = path
+            exec(compile(file.read(), path, "exec"), module.__dict__)
+        depends = depends or module
+    return depends
+
+
 def give_way(g, found):
     """What runs the installed package FOUND in the namespace G."""
     new = become(g, found)
@@ -546,6 +587,17 @@ def enter(g):
     other = spec_from_file_location(
         name, place + "/__init__.py", submodule_search_locations=[place]
     )
+    within = None
+    if not needs_nothing(place):
+        mount = mount_of(place)
+        within = load_depends(mount).supply(name, mount, place, pinned_spec)
     become(g, other)
     watch(place)
-    return lambda: run(g, other.loader)
+    if within is None:
+        return lambda: run(g, other.loader)
+
+    def run_within():
+        with within():
+            run(g, other.loader)
+
+    return run_within

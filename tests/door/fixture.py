@@ -85,6 +85,36 @@ LAZY = {
 }
 UNIVERSAL = "torch-universal"
 
+# Kernels that need kernels, three deep, and Python packages.
+BASE_INIT = "VERSION = %d\nfrom .part import PART\n\n\nclass Point:\n    pass\n"
+BASE = {"part.py": "PART = 'part'\n"}
+MIDDLE_INIT = """import builtins
+from kernels import get_kernel_dep
+
+builtins.door_runs = getattr(builtins, "door_runs", []) + [__name__]
+base = get_kernel_dep("kernels-community/door-base")
+"""
+TOP_INIT = """import kernels
+from . import sub
+
+middle = kernels.get_kernel_dep("kernels-community/door-middle")
+base = kernels.get_kernel_dep("kernels-community/door-base")
+try:
+    kernels.get_kernel_dep("kernels-community/door-plain")
+except RuntimeError as e:
+    undeclared = str(e)
+
+
+def later():
+    return kernels.get_kernel_dep("kernels-community/door-base")
+"""
+TOP = {
+    "sub.py": "from kernels import get_kernel_dep\n\n"
+    "base = get_kernel_dep('kernels-community/door-base')\n",
+    "late.py": "from . import base\n",
+}
+BAD_INIT = "from kernels import get_kernel_dep\n\n1 / 0\n"
+
 
 def which(*variants):
     return {v: {"__init__.py": "VARIANT = %r\n" % v} for v in variants}
@@ -117,7 +147,34 @@ KERNELS = {
     "door-none": {"v1": which("torch19-cxx11-cu101-x86_64-linux")},
     "door-owned": {"v1": {UNIVERSAL: {"__init__.py": "FROM = 'hub'\n"}}},
     NAMED: {"v1": {UNIVERSAL: {"__init__.py": "FROM = 'hub'\n"}}},
+    "door-base": {
+        "v%d" % n: {UNIVERSAL: dict(BASE, **{"__init__.py": BASE_INIT % n})}
+        for n in (1, 2)
+    },
+    "door-middle": {"v1": {UNIVERSAL: {"__init__.py": MIDDLE_INIT}}},
+    "door-top": {"v1": {UNIVERSAL: dict(TOP, **{"__init__.py": TOP_INIT})}},
+    "door-bad": {"v1": {UNIVERSAL: {"__init__.py": BAD_INIT}}},
+    "door-over-bad": {"v1": {UNIVERSAL: {"__init__.py": ""}}},
+    "door-python": {"v1": {UNIVERSAL: {"__init__.py": ""}}},
+    "door-strange": {"v1": {UNIVERSAL: {"__init__.py": ""}}},
+    "door-new": {"v1": {UNIVERSAL: {"__init__.py": ""}}},
+    "door-over-new": {"v1": {UNIVERSAL: {"__init__.py": ""}}},
 }
+# repository -> (repository, version) of what it needs
+DEPENDS = {
+    "door-middle": [("door-base", 1)],
+    "door-top": [("door-middle", 1), ("door-base", 1)],
+    "door-bad": [("door-base", 1)],
+    "door-over-bad": [("door-bad", 1)],
+    "door-over-new": [("door-new", 1)],
+}
+PYTHON = {
+    "door-middle": ["einops"],
+    "door-top": ["einops"],
+    "door-python": ["einops", "tvm-ffi"],
+    "door-strange": ["leftpad"],
+}
+MINVER = {"door-base": "0.17.2", "door-new": "7.2.0"}
 
 
 def package_of(repo):
@@ -135,7 +192,12 @@ def metadata(repo, name, variant):
             "id": "_%s_0123abc" % package,
             "version": int(name[1:]),
             "license": "Apache-2.0",
-            "python-depends": [],
+            "kernels-minver": MINVER.get(repo),
+            "python-depends": PYTHON.get(repo, []),
+            "kernel-depends": [
+                {"repo-id": OWNER + "/" + needed, "version": version}
+                for needed, version in DEPENDS.get(repo, ())
+            ],
             "backend": {"type": kind},
         }
     )
@@ -173,7 +235,8 @@ class Mount:
         atexit.register(shutil.rmtree, self.path, True)
         self.kernels, self.specs = kernels, set()
         os.makedirs(self.at(".kernelfs/door"))
-        shutil.copy(os.path.join(DOOR, "core.py"), self.at(".kernelfs/door"))
+        for file in ("core.py", "depends.py"):
+            shutil.copy(os.path.join(DOOR, file), self.at(".kernelfs/door"))
         with open(os.path.join(DOOR, "stub.py"), encoding="utf-8") as file:
             self.stub = file.read()
         for repo, revisions in kernels.items():
@@ -207,12 +270,42 @@ class Mount:
         base = spec.partition("+")[0]
         for repo, revisions in self.kernels.items():
             for name, variants in revisions.items():
+                self.tell(spec, repo, name)
                 for at in (name, self.commit(repo, name).partition("@")[2]):
                     own = "%s/%s@%s/python/" % (OWNER, repo, at)
                     self.answer(spec, base, own, repo, name, variants)
             name = self.default(repo)
             self.answer(spec, base, "", repo, name, revisions[name])
         put(self.at(".env", spec, package_of(NAMED) + ".pinned"), "")
+
+    def needs(self, repo):
+        return {
+            "needs": {
+                "%s/%s" % (OWNER, needed): "%s/%s@v%d" % (OWNER, needed, version)
+                for needed, version in DEPENDS.get(repo, ())
+            },
+            "python": PYTHON.get(repo, []),
+            "minver": MINVER.get(repo),
+        }
+
+    def below(self, repo, told):
+        """What the mount tells of the kernels below one, those first that
+        others need."""
+        for needed, version in DEPENDS.get(repo, ()):
+            self.below(needed, told)
+            name = "v%d" % version
+            told["%s/%s@%s" % (OWNER, needed, name)] = dict(
+                self.needs(needed),
+                path="%s/build/%s" % (self.commit(needed, name), UNIVERSAL),
+                id="_%s_0123abc" % package_of(needed),
+                package=package_of(needed),
+            )
+        return told
+
+    def tell(self, spec, repo, name):
+        path = self.at(".env", spec, self.commit(repo, name), ".kernelfs")
+        told = dict(self.needs(repo), kernels=self.below(repo, {}))
+        put(os.path.join(path, "depends.json"), json.dumps(told))
 
     def answer(self, spec, base, own, repo, name, variants):
         package = package_of(repo)

@@ -188,7 +188,7 @@ static void lists_the_view(void **state)
 		{ ".kernelfs", "config door/ env log metrics owners/ status "
 			       "version " },
 		{ ".kernelfs/owners", "acme@ ker-nels@ zeta@ " },
-		{ ".kernelfs/door", "core.py " },
+		{ ".kernelfs/door", "core.py depends.py " },
 	};
 	struct fakeworld *f = *state;
 

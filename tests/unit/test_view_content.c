@@ -122,11 +122,13 @@ static void reads_what_the_source_holds(void **state)
 		holds(f, RELU "/build/stray.txt", "no build", 8);
 		holds(f, RELU "/" STRANGE, "strange", 7);
 		holds(f, "relu/__init__.py", door_stub()->text,
-		      door_stub()->len);
+		      door_file_size(door_stub()));
 		holds(f, RELU "/python/relu/__init__.py", door_stub()->text,
-		      door_stub()->len);
-		holds(f, ".kernelfs/door/core.py", door_core()->text,
-		      door_core()->len);
+		      door_file_size(door_stub()));
+		holds(f, ".kernelfs/door/core.py", door_file_at(0)->text,
+		      door_file_size(door_file_at(0)));
+		holds(f, ".kernelfs/door/depends.py", door_file_at(1)->text,
+		      door_file_size(door_file_at(1)));
 	}
 }
 

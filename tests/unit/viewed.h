@@ -152,7 +152,7 @@ static const struct row {
 	{ ".kernelfs/owners", NODE_OWNERS, VIEW_DIR, false },
 	{ ".kernelfs/owners/acme", NODE_LINK, VIEW_LINK, false },
 	{ ".kernelfs/door", NODE_DOOR_DIR, VIEW_DIR, true },
-	{ ".kernelfs/door/core.py", NODE_DOOR_CORE, VIEW_FILE, true },
+	{ ".kernelfs/door/core.py", NODE_DOOR_FILE, VIEW_FILE, true },
 };
 
 #endif
