@@ -399,6 +399,13 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 
 /* ---- trees ---- */
 
+static enum view_type type_of(enum tree_kind kind)
+{
+	return kind == TREE_FOLDER ? VIEW_DIR
+	       : kind == TREE_LINK ? VIEW_LINK
+				   : VIEW_FILE;
+}
+
 static int emit_tree(const struct tree *tree, uint32_t folder, uint64_t at,
 		     view_emit *emit, void *arg)
 {
@@ -411,8 +418,7 @@ static int emit_tree(const struct tree *tree, uint32_t folder, uint64_t at,
 		struct tree_entry e;
 
 		tree_get(tree, i, &e);
-		if (!emit(arg, e.name,
-			  e.kind == TREE_FOLDER ? VIEW_DIR : VIEW_FILE,
+		if (!emit(arg, e.name, type_of(e.kind),
 			  e.kind == TREE_FILE ? digest_short(&e.digest) : 1,
 			  (uint64_t)i + 1))
 			break;

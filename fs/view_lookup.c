@@ -289,6 +289,8 @@ static int from_tree(const struct look *l, struct tree *tree, uint32_t i,
 	if (i == TREE_NONE)
 		return absent(l);
 	tree_get(tree, i, &e);
+	if (e.kind == TREE_LINK)
+		return make_link(l, e.target);
 	return make(l, (struct node_make){ .kind = e.kind == TREE_FOLDER
 							   ? folder
 							   : NODE_FILE,
@@ -367,7 +369,7 @@ static int look_builds(const struct look *l)
 		return make_real_link(l, "../../../../../", &repo, commit,
 				      rest);
 	tree_get(resolve_tree(&names), i, &e);
-	if (e.kind == TREE_FILE)
+	if (e.kind != TREE_FOLDER)
 		return from_tree(l, resolve_tree(&names), i, NODE_FOLDER);
 	r = resolve_build(res, &repo, commit, l->name, view_in_memo(l->w),
 			  &build, l->err);

@@ -147,6 +147,8 @@ int catalog_tree(struct catalog *c, const struct repo_id *repo,
 	r = tree_builder_new(&b, err);
 	if (r < 0)
 		return r;
+	if (!recursive) /* no build: its links may lead anywhere */
+		tree_builder_drop_links(b);
 	r = c->source->ops->tree(c->source, repo, commit, dir, recursive, b,
 				 err);
 	if (!r)

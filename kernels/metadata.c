@@ -440,7 +440,7 @@ int metadata_complete(const struct metadata *m, const struct tree *build,
 
 		if (at != TREE_NONE)
 			tree_get(build, at, &e);
-		if (e.kind == TREE_FILE)
+		if (e.kind != TREE_FOLDER)
 			continue;
 		missing++;
 		if (!first)

@@ -75,6 +75,32 @@ const char *tree_step_fault(const char *s, size_t n)
 	return NULL;
 }
 
+bool tree_target_inside(const char *path, const char *target, size_t n)
+{
+	if (n == 0 || n > TREE_TARGET_MAX)
+		return false;
+	/* one step up for each folder that the path names */
+	while (n > 3 && memcmp(target, "../", 3) == 0) {
+		path = strchr(path, '/');
+		if (!path)
+			return false;
+		path++;
+		target += 3;
+		n -= 3;
+	}
+	for (;;) {
+		const char *slash = memchr(target, '/', n);
+		size_t step = slash ? (size_t)(slash - target) : n;
+
+		if (tree_step_fault(target, step))
+			return false;
+		if (!slash)
+			return true;
+		target += step + 1;
+		n -= step + 1;
+	}
+}
+
 uint64_t tree_checksum(const struct tree_header *h, const void *rest, size_t n)
 {
 	uint64_t sum = map_hash(h, offsetof(struct tree_header, checksum));
@@ -115,8 +141,9 @@ void tree_get(const struct tree *t, uint32_t i, struct tree_entry *out)
 
 	out->path = t->strings + r->path;
 	out->name = out->path + r->name;
-	out->kind = r->kind == TREE_FOLDER ? TREE_FOLDER : TREE_FILE;
+	out->kind = (enum tree_kind)r->kind;
 	out->size = r->size;
+	out->target = r->kind == TREE_LINK ? out->path + r->path_len + 1 : NULL;
 	out->digest.kind = r->digest_kind;
 	memcpy(out->digest.bytes, r->digest, sizeof(r->digest));
 }
@@ -203,6 +230,9 @@ static bool content_sound(const struct tree_record *r)
 	if (r->kind == TREE_FOLDER)
 		return used == DIGEST_NONE && r->size == 0 &&
 		       memcmp(r->digest, zero, sizeof(zero)) == 0;
+	if (r->kind == TREE_LINK)
+		return used == DIGEST_NONE && r->size <= TREE_TARGET_MAX &&
+		       memcmp(r->digest, zero, sizeof(zero)) == 0;
 	if (r->kind != TREE_FILE || r->size > TREE_FILE_MAX)
 		return false;
 	if (used != DIGEST_GIT && used != DIGEST_SHA256)
@@ -234,6 +264,17 @@ static bool place_sound(const struct tree *t, uint32_t i)
 	return !tree_step_fault(path + before, r->path_len - before);
 }
 
+/* Behind the path, of which `left` bytes are left. */
+static bool target_sound(const struct tree *t, const struct tree_record *r,
+			 uint64_t left)
+{
+	const char *path = t->strings + r->path;
+	const char *target = path + r->path_len + 1;
+
+	return r->size < left && target[r->size] == '\0' &&
+	       tree_target_inside(path, target, (size_t)r->size);
+}
+
 static bool records_sound(const struct tree *t, uint64_t strings_n,
 			  uint64_t bytes)
 {
@@ -255,7 +296,13 @@ static bool records_sound(const struct tree *t, uint64_t strings_n,
 					   t->strings + r->path) >= 0)
 			return false;
 		at += r->path_len + 1u;
-		sum += r->size;
+		if (r->kind == TREE_FILE)
+			sum += r->size;
+		if (r->kind != TREE_LINK)
+			continue;
+		if (!target_sound(t, r, strings_n - at))
+			return false;
+		at += r->size + 1;
 	}
 	return at == strings_n && sum == bytes;
 }

@@ -18,6 +18,11 @@
  * and paths over TREE_PATH_MAX bytes, duplicates (also a file that is a
  * folder), sizes over TREE_FILE_MAX, more than TREE_ENTRIES_MAX entries, and
  * adds folders that the source left out.
+ *
+ * A link is kept only where it can do no harm: in a listing of all that is
+ * below a folder, when its target is "../" any number of times and then plain
+ * steps, and stays inside that folder. Who follows it lands inside, also by
+ * way of other links, since ".." stands nowhere else. Others are left out.
  */
 
 #include <stdbool.h>
@@ -29,6 +34,7 @@
 struct err;
 
 #define TREE_PATH_MAX 1024
+#define TREE_TARGET_MAX 1023
 #define TREE_FILE_MAX (UINT64_C(1) << 44)
 #define TREE_ENTRIES_MAX 1000000u
 #define TREE_NONE UINT32_MAX
@@ -36,14 +42,16 @@ struct err;
 enum tree_kind {
 	TREE_FILE,
 	TREE_FOLDER,
+	TREE_LINK,
 };
 
 struct tree_entry {
 	const char *path; /* borrowed from the tree; NUL-terminated */
 	const char *name; /* its last step */
 	enum tree_kind kind;
-	uint64_t size;	      /* bytes; 0 for a folder */
-	struct digest digest; /* of a file; DIGEST_NONE for a folder */
+	uint64_t size;	      /* bytes; 0 for a folder, of a link's target */
+	struct digest digest; /* of a file; else DIGEST_NONE */
+	const char *target;   /* of a link, borrowed from the tree; or NULL */
 };
 
 struct tree;
@@ -74,6 +82,13 @@ void tree_builder_free(struct tree_builder *b); /* NULL allowed */
 int tree_builder_add(struct tree_builder *b, const char *path,
 		     enum tree_kind kind, uint64_t size,
 		     const struct digest *digest, struct err *err);
+/* As the above; a target that leads elsewhere leaves the link out, which is
+ * counted and no failure. */
+int tree_builder_add_link(struct tree_builder *b, const char *path,
+			  const char *target, struct err *err);
+/* From now on all links are left out: the listing is of a folder alone. */
+void tree_builder_drop_links(struct tree_builder *b);
+size_t tree_builder_left_out(const struct tree_builder *b);
 /* The listing as the bytes of its file; caller frees *bytes. */
 int tree_builder_end(struct tree_builder *b, void **bytes, size_t *n,
 		     struct err *err);

@@ -2,6 +2,7 @@
 #include "tree.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "tree_format.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 
 struct item {
 	uint64_t size;
-	size_t path; /* offset in builder.strings */
+	size_t path; /* offset in builder.strings; a link's target behind it */
 	struct digest digest;
 	enum tree_kind kind;
 };
@@ -31,7 +32,9 @@ struct tree_builder {
 	char *strings; /* owned */
 	size_t strings_n;
 	size_t strings_room;
-	int failed; /* 0 or the -errno of the first failure */
+	int failed;	 /* 0 or the -errno of the first failure */
+	size_t left_out; /* links */
+	bool no_links;
 };
 
 static const char *path_fault(const char *path, size_t n)
@@ -103,12 +106,12 @@ static int check_new(const struct tree_builder *b, const char *path, size_t n,
 			       "path " SHOWN " is one of more than "
 			       "%u entries",
 			       path, TREE_ENTRIES_MAX);
-	if (n + 1 > TREE_STRINGS_MAX - b->strings_n)
+	if (n + 1 + TREE_TARGET_MAX + 1 > TREE_STRINGS_MAX - b->strings_n)
 		return err_set(err, E2BIG,
 			       "path " SHOWN " is one of more than "
 			       "256 MiB of paths",
 			       path);
-	if (item->kind == TREE_FOLDER)
+	if (item->kind != TREE_FILE && item->kind <= TREE_LINK)
 		return 0;
 	if (item->kind != TREE_FILE)
 		return err_set(err, EINVAL,
@@ -126,9 +129,12 @@ static int check_new(const struct tree_builder *b, const char *path, size_t n,
 	return 0;
 }
 
-static int append(struct tree_builder *b, const char *path, size_t n,
+/* `target`: of a link, whose item says its length; else NULL. */
+static int append(struct tree_builder *b, const char *path, const char *target,
 		  struct item *item)
 {
+	size_t n = strlen(path) + 1;
+	size_t more = target ? item->size + 1 : 0;
 	void *items = b->items;
 	void *strings = b->strings;
 	int r;
@@ -137,13 +143,16 @@ static int append(struct tree_builder *b, const char *path, size_t n,
 	b->items = items;
 	if (r < 0)
 		return r;
-	r = make_room(&strings, &b->strings_room, b->strings_n, n + 1, 1);
+	r = make_room(&strings, &b->strings_room, b->strings_n, n + more, 1);
 	b->strings = strings;
 	if (r < 0)
 		return r;
 	item->path = b->strings_n;
-	memcpy(b->strings + b->strings_n, path, n + 1);
-	b->strings_n += n + 1;
+	memcpy(b->strings + b->strings_n, path, n);
+	b->strings_n += n;
+	if (target)
+		memcpy(b->strings + b->strings_n, target, more);
+	b->strings_n += more;
 	b->items[b->count++] = *item;
 	return 0;
 }
@@ -157,6 +166,11 @@ int tree_builder_add(struct tree_builder *b, const char *path,
 
 	if (b->failed)
 		return err_errno(err, -b->failed, "listing");
+	if (kind == TREE_LINK) {
+		b->failed = -EINVAL;
+		return err_set(err, EINVAL, "link " SHOWN " has no target",
+			       path);
+	}
 	if (kind == TREE_FOLDER) {
 		item.size = 0;
 	} else if (digest && digest->kind <= sizeof(digest->bytes)) {
@@ -165,11 +179,43 @@ int tree_builder_add(struct tree_builder *b, const char *path,
 	}
 	b->failed = check_new(b, path, n, &item, err);
 	if (b->failed == 0) {
-		b->failed = append(b, path, n, &item);
+		b->failed = append(b, path, NULL, &item);
 		if (b->failed < 0)
 			return err_errno(err, -b->failed, "listing");
 	}
 	return b->failed;
+}
+
+int tree_builder_add_link(struct tree_builder *b, const char *path,
+			  const char *target, struct err *err)
+{
+	struct item item = { .kind = TREE_LINK };
+	size_t n = strnlen(path, TREE_PATH_MAX + 1);
+
+	if (b->failed)
+		return err_errno(err, -b->failed, "listing");
+	item.size = strnlen(target, TREE_TARGET_MAX + 1);
+	b->failed = check_new(b, path, n, &item, err);
+	if (b->failed < 0)
+		return b->failed;
+	if (b->no_links || !tree_target_inside(path, target, item.size)) {
+		b->left_out++;
+		return 0;
+	}
+	b->failed = append(b, path, target, &item);
+	if (b->failed < 0)
+		return err_errno(err, -b->failed, "listing");
+	return 0;
+}
+
+void tree_builder_drop_links(struct tree_builder *b)
+{
+	b->no_links = true;
+}
+
+size_t tree_builder_left_out(const struct tree_builder *b)
+{
+	return b->left_out;
 }
 
 /* ---- writing it out ---- */
@@ -221,13 +267,15 @@ static void close_before(struct writer *w, const char *path)
 static int put(struct writer *w, const char *path, size_t n,
 	       const struct item *item, struct err *err)
 {
+	bool link = item && item->kind == TREE_LINK;
+	size_t more = n + 1 + (link ? item->size + 1 : 0);
 	void *records = w->records;
 	void *strings = w->strings;
 	struct tree_record *r;
 	int rc;
 
 	if (w->count >= TREE_ENTRIES_MAX ||
-	    n + 1 > TREE_STRINGS_MAX - w->strings_n)
+	    more > TREE_STRINGS_MAX - w->strings_n)
 		return err_set(err, E2BIG,
 			       "path " SHOWN ": more than %u "
 			       "entries or 256 MiB of paths with the folders "
@@ -236,7 +284,7 @@ static int put(struct writer *w, const char *path, size_t n,
 	rc = make_room(&records, &w->room, w->count, 1, sizeof(*r));
 	w->records = records;
 	if (rc == 0) {
-		rc = make_room(&strings, &w->strings_room, w->strings_n, n + 1,
+		rc = make_room(&strings, &w->strings_room, w->strings_n, more,
 			       1);
 		w->strings = strings;
 	}
@@ -256,10 +304,14 @@ static int put(struct writer *w, const char *path, size_t n,
 		r->digest_kind = item->digest.kind;
 		memcpy(r->digest, item->digest.bytes, sizeof(r->digest));
 	}
-	w->bytes += r->size;
+	if (!link)
+		w->bytes += r->size;
 	memcpy(w->strings + w->strings_n, path, n);
 	w->strings[w->strings_n + n] = '\0';
-	w->strings_n += n + 1;
+	if (link) /* the whole path was given: its target is behind it */
+		memcpy(w->strings + w->strings_n + n + 1, path + n + 1,
+		       item->size + 1);
+	w->strings_n += more;
 	w->open = (uint32_t)w->count++;
 	return 0;
 }
@@ -337,6 +389,11 @@ int tree_builder_end(struct tree_builder *b, void **bytes, size_t *n,
 	for (size_t i = 0; i < b->count && r == 0; i++)
 		r = put_item(&w, &b->items[i], err);
 	close_before(&w, "");
+	if (b->left_out)
+		log_debug("tree",
+			  "%zu links left out: they lead out of what is "
+			  "listed, or stand outside a build",
+			  b->left_out);
 	if (r == 0)
 		r = join(&w, bytes, n, err);
 	free(w.records);

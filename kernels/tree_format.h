@@ -8,7 +8,8 @@
  *
  *	header		64 bytes
  *	records		count * 64 bytes, in the order of their paths
- *	strings		the paths in the same order, each with its NUL
+ *	strings		the paths in the same order, each with its NUL; the
+ *			target of a link, with its NUL, behind its path
  *
  * Numbers are the machine's own: the format number reads as another one on
  * a machine of the other byte order, which makes the listing anew. The same
@@ -20,11 +21,12 @@
 
 #include "tree.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define TREE_MAGIC "kfstree"
-#define TREE_FORMAT 1u
+#define TREE_FORMAT 2u
 #define TREE_STEP_MAX 255u
 /* A million paths of 268 bytes; offsets of records are 32 bits wide. */
 #define TREE_STRINGS_MAX (UINT64_C(256) << 20)
@@ -43,7 +45,7 @@ struct tree_header {
 };
 
 struct tree_record {
-	uint64_t size;
+	uint64_t size;	 /* of a link: its target's length */
 	uint32_t path;	 /* offset in the strings */
 	uint32_t end;	 /* index behind the last entry below this one */
 	uint32_t parent; /* index, TREE_NONE: the listed folder */
@@ -62,6 +64,8 @@ _Static_assert(sizeof(struct tree_record) == 64, "no padding");
 int tree_path_compare(const char *a, const char *b);
 /* NULL, or why these n bytes are no step of a path. */
 const char *tree_step_fault(const char *s, size_t n);
+/* Is the target of the link at this path such as may be shown? */
+bool tree_target_inside(const char *path, const char *target, size_t n);
 uint64_t tree_checksum(const struct tree_header *h, const void *rest, size_t n);
 
 #endif

@@ -8,11 +8,13 @@
 
 #include <errno.h>
 
-/* A line "kind size path", as in tests/data/must-refuse/tree. */
-static int add_line(struct tree_builder *b, const char *line)
+/* A line "kind size path", as in tests/data/must-refuse/tree, or
+ * "symlink 0 path>target". */
+static int add_line(struct tree_builder *b, char *line)
 {
 	struct digest d = { .kind = DIGEST_GIT, .bytes = { 1 } };
 	enum tree_kind kind = TREE_FILE;
+	char *target;
 	unsigned long long size = 0;
 	char word[16];
 	int at = 0;
@@ -27,6 +29,11 @@ static int add_line(struct tree_builder *b, const char *line)
 		d.kind = DIGEST_SHA256;
 	else if (strcmp(word, "nohash") == 0)
 		d.kind = DIGEST_NONE;
+	target = strchr(line + at + 1, '>');
+	if (strcmp(word, "symlink") == 0 && target) {
+		*target++ = '\0';
+		return tree_builder_add_link(b, line + at + 1, target, NULL);
+	}
 	return tree_builder_add(b, line + at + 1, kind, size, &d, NULL);
 }
 

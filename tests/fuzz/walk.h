@@ -10,6 +10,24 @@
 
 #include "kernels/tree.h"
 
+/* Followed step by step, a target never leaves the listed folder. */
+static inline void walk_target(const struct tree_entry *e)
+{
+	const char *p = e->target;
+	int depth = 0;
+
+	FUZZ_CHECK(strlen(p) == e->size && e->size <= TREE_TARGET_MAX);
+	for (const char *q = e->path; (q = strchr(q, '/')); q++)
+		depth++;
+	for (; p; p = strchr(p, '/')) {
+		p += *p == '/';
+		FUZZ_CHECK(*p && *p != '/');
+		if (strncmp(p, "..", 2) == 0 && (!p[2] || p[2] == '/'))
+			depth--;
+		FUZZ_CHECK(depth >= 0);
+	}
+}
+
 static inline void walk_entry(const struct tree *t, uint32_t i, uint32_t folder)
 {
 	struct tree_entry e;
@@ -24,7 +42,10 @@ static inline void walk_entry(const struct tree *t, uint32_t i, uint32_t folder)
 	FUZZ_CHECK(e.name[0] && strlen(e.name) <= 255);
 	FUZZ_CHECK(strcmp(e.name, ".") != 0 && strcmp(e.name, "..") != 0);
 	FUZZ_CHECK(e.size <= TREE_FILE_MAX);
-	FUZZ_CHECK((e.kind == TREE_FOLDER) == (e.digest.kind == DIGEST_NONE));
+	FUZZ_CHECK((e.kind != TREE_FILE) == (e.digest.kind == DIGEST_NONE));
+	FUZZ_CHECK((e.kind == TREE_LINK) == (e.target != NULL));
+	if (e.target)
+		walk_target(&e);
 	FUZZ_CHECK(tree_find(t, e.path) == i);
 	FUZZ_CHECK(tree_child(t, folder, e.name) == i);
 }
@@ -47,7 +68,7 @@ static inline void walk_all(const struct tree *t)
 		seen++;
 		walk_entry(t, at, depth ? stack[depth - 1] : TREE_NONE);
 		tree_get(t, at, &e);
-		bytes += e.size;
+		bytes += e.kind == TREE_FILE ? e.size : 0;
 		if (e.kind == TREE_FOLDER) {
 			FUZZ_CHECK(depth < TREE_PATH_MAX);
 			stack[depth++] = at;

@@ -173,6 +173,9 @@ static inline void fake_digest(const char *bytes, struct digest *out)
 	hasher_free(h);
 }
 
+/* A file whose content begins so is a link to the rest of it. */
+#define FAKE_LINK "-> "
+
 /* A file, or, in a folder alone, the folder that it lies in, once. */
 static inline int fake_add(struct tree_builder *b, const char *path,
 			   const char *bytes, char *last, struct err *err)
@@ -181,6 +184,9 @@ static inline int fake_add(struct tree_builder *b, const char *path,
 	struct digest d;
 	size_t n;
 
+	if (!slash && !strncmp(bytes, FAKE_LINK, strlen(FAKE_LINK)))
+		return tree_builder_add_link(b, path, bytes + strlen(FAKE_LINK),
+					     err);
 	if (!slash) {
 		fake_digest(bytes, &d);
 		return tree_builder_add(b, path, TREE_FILE, strlen(bytes), &d,

@@ -69,6 +69,9 @@ static struct tree_builder *sample(void)
 		tree_builder_add(b, "pkg/deep/er", TREE_FOLDER, 0, NULL, NULL),
 		0);
 	assert_int_equal(add(b, "zz", 4), 0);
+	assert_int_equal(
+		tree_builder_add_link(b, "pkg/deep/l", "../ops.py", NULL), 0);
+	assert_int_equal(tree_builder_add_link(b, "up", "zz", NULL), 0);
 	return b;
 }
 
@@ -102,11 +105,13 @@ static void walks_in_byte_order_with_the_folders_left_out(void **state)
 				 "pkg/deep/\n"
 				 "pkg/deep/er/\n"
 				 "pkg/deep/er/a.py\n"
+				 "pkg/deep/l\n"
 				 "pkg/ops.py\n"
 				 "pkg!\n"
 				 "pkg.x\n"
+				 "up\n"
 				 "zz\n");
-	assert_int_equal(tree_count(t), 11);
+	assert_int_equal(tree_count(t), 13);
 	assert_int_equal(tree_bytes(t), 337);
 	tree_unref(t);
 }
@@ -148,6 +153,131 @@ static void finds_every_entry_and_nothing_else(void **state)
 	assert_int_equal(e.size, 0);
 	assert_int_equal(e.digest.kind, DIGEST_NONE);
 	tree_unref(t);
+}
+
+/* `target` of a link at `path`: kept? */
+static bool keeps(const char *path, const char *target)
+{
+	struct tree_builder *b = builder();
+	struct tree_entry e = { .target = NULL };
+	struct tree *t;
+	bool kept;
+
+	assert_int_equal(tree_builder_add_link(b, path, target, NULL), 0);
+	kept = tree_builder_left_out(b) == 0;
+	t = tree_of(b);
+	assert_int_equal(tree_find(t, path) != TREE_NONE, kept);
+	if (kept) {
+		tree_get(t, tree_find(t, path), &e);
+		assert_int_equal(e.kind, TREE_LINK);
+		assert_string_equal(e.target, target);
+		assert_int_equal(e.size, strlen(target));
+		assert_int_equal(e.digest.kind, DIGEST_NONE);
+		assert_int_equal(tree_bytes(t), 0);
+	}
+	tree_unref(t);
+	return kept;
+}
+
+static void keeps_links_that_stay_inside(void **state)
+{
+	char longest[TREE_TARGET_MAX + 2];
+
+	(void)state;
+	assert_true(keeps("a", "b"));
+	assert_true(keeps("a", "b/c.d/..e"));
+	assert_true(keeps("pkg/a", "../b"));
+	assert_true(keeps("x/y/z", "../../b/c"));
+	assert_true(keeps("x/y/z", "x"));
+	assert_true(keeps("loop", "loop"));
+	memset(longest, 'x', sizeof(longest));
+	for (size_t i = 200; i < sizeof(longest); i += 200)
+		longest[i] = '/';
+	longest[TREE_TARGET_MAX] = '\0';
+	assert_true(keeps("a", longest));
+}
+
+static void leaves_out_links_that_may_not(void **state)
+{
+	static const struct {
+		const char *path, *target;
+	} rows[] = {
+		{ "a", "" },
+		{ "a", "." },
+		{ "a", ".." },
+		{ "a", "../b" },
+		{ "a", "/etc/passwd" },
+		{ "a", "/" },
+		{ "a", "b/" },
+		{ "a", "b//c" },
+		{ "a", "./b" },
+		{ "a", "b/../c" },
+		{ "a", "b/.." },
+		{ "x/a", "../../b" },
+		{ "x/a", ".." },
+		{ "x/a", "../" },
+		{ "x/a", "../.." },
+		{ "x/y/a", "../../../b" },
+		{ "x/y/a", "../b/../c" },
+		{ "a", "b\nc" },
+		{ "a", "\x7f" },
+		{ "a", "\xc2\x9b" },
+		{ "x/a", "..//b" },
+		{ "x/a", ".././b" },
+	};
+	char longer[TREE_TARGET_MAX + 2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (keeps(rows[i].path, rows[i].target))
+			fail_msg("'%s' -> '%s' was kept", rows[i].path,
+				 rows[i].target);
+	memset(longer, 'x', sizeof(longer));
+	for (size_t i = 200; i < sizeof(longer); i += 200)
+		longer[i] = '/';
+	longer[TREE_TARGET_MAX + 1] = '\0';
+	assert_false(keeps("a", longer));
+}
+
+static void a_listing_of_a_folder_alone_has_no_links(void **state)
+{
+	struct tree_builder *b = builder();
+	struct tree *t;
+
+	(void)state;
+	tree_builder_drop_links(b);
+	assert_int_equal(tree_builder_add_link(b, "a", "b", NULL), 0);
+	assert_int_equal(tree_builder_left_out(b), 1);
+	t = tree_of(b);
+	assert_int_equal(tree_count(t), 0);
+	tree_unref(t);
+}
+
+static void refuses_what_a_link_cannot_be(void **state)
+{
+	struct tree_builder *b = builder();
+	struct err err = ERR_INIT;
+	void *bytes = NULL;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(tree_builder_add_link(b, "../a", "b", &err), -EINVAL);
+	assert_non_null(strstr(err.text, "'../a'"));
+	tree_builder_free(b);
+	b = builder();
+	assert_int_equal(tree_builder_add(b, "a", TREE_LINK, 0, NULL, &err),
+			 -EINVAL);
+	tree_builder_free(b);
+	b = builder();
+	assert_int_equal(tree_builder_add_link(b, "a", "b", NULL), 0);
+	assert_int_equal(add(b, "a/x", 1), 0);
+	assert_int_equal(tree_builder_end(b, &bytes, &n, &err), -EINVAL);
+	tree_builder_free(b);
+	b = builder();
+	assert_int_equal(tree_builder_add_link(b, "a", "b", NULL), 0);
+	assert_int_equal(add(b, "a", 1), 0);
+	assert_int_equal(tree_builder_end(b, &bytes, &n, &err), -EINVAL);
+	tree_builder_free(b);
 }
 
 static void finds_children_by_name(void **state)
@@ -360,10 +490,10 @@ static void opens_a_file_and_outlives_its_descriptor(void **state)
 	assert_int_equal(open_bytes(bytes, n, &t), 0);
 	free(bytes);
 	walk(t, TREE_NONE, out, sizeof(out));
-	assert_int_equal(strlen(out), 105);
+	assert_int_equal(strlen(out), 119);
 	assert_ptr_equal(tree_ref(t), t);
 	tree_unref(t);
-	assert_int_equal(tree_count(t), 11);
+	assert_int_equal(tree_count(t), 13);
 	tree_unref(t);
 }
 
@@ -466,6 +596,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(walks_in_byte_order_with_the_folders_left_out),
 		cmocka_unit_test(finds_every_entry_and_nothing_else),
+		cmocka_unit_test(keeps_links_that_stay_inside),
+		cmocka_unit_test(leaves_out_links_that_may_not),
+		cmocka_unit_test(a_listing_of_a_folder_alone_has_no_links),
+		cmocka_unit_test(refuses_what_a_link_cannot_be),
 		cmocka_unit_test(finds_children_by_name),
 		cmocka_unit_test(an_empty_listing_is_one),
 		cmocka_unit_test(takes_the_longest_path_and_step),

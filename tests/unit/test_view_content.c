@@ -51,6 +51,7 @@ static void links_lead_to_what_is_there(void **state)
 		{ ENVS "/" NEST "/python", "my_nest",
 		  "../../../../../" NEST "/build/" BEST "/my_nest" },
 		{ ".kernelfs/owners", "acme", "../../acme" },
+		{ RELU "/build/" BEST "/sub", "again.py", "../__init__.py" },
 	};
 	struct fakeworld *f = *state;
 
