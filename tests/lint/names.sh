@@ -16,6 +16,7 @@ also() {
 	kernels/digest) echo "hasher_" ;;
 	kernels/ingest) echo "store_ingest ingest_" ;;
 	kernels/base/text) echo "cursor_" ;;
+	resolver/lockfile | resolver/lockfile_*) echo "lock_" ;;
 	resolver/choose) echo "decisions_ choose" ;;
 	fs/options | fs/options_*) echo "option_" ;;
 	fs/cli/main) echo "main" ;;
