@@ -64,7 +64,8 @@ static const char *pick_state(const struct view *v, const struct pick *p)
 		if (e.kind != TREE_FILE)
 			continue;
 		files++;
-		there += store_has(v->world->store, &e.digest);
+		there +=
+			store_has(v->world->store, &p->repo, &e.digest, e.size);
 	}
 	return there == files ? "verified" : there ? "partial" : "remote";
 }

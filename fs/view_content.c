@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define OPEN_TRIES 8
+
 /* ---- links ---- */
 
 static int readlink_build(struct view *v, struct node *n, struct view_wait *w,
@@ -125,6 +127,37 @@ static void fetch_around(struct view *v, const struct node *n,
 			  path);
 }
 
+/* What is there may be gone a moment later, when a full cache makes room;
+ * then it is asked for again. */
+static int fetch_and_open(struct view *v, const struct fetch_blob *blob,
+			  struct view_wait *w, int *fd, struct err *err)
+{
+	int r;
+
+	for (int i = 0; i < OPEN_TRIES; i++) {
+		__atomic_store_n(&w->for_bytes, true, __ATOMIC_RELAXED);
+		r = fetch_ask(v->world->fetch, blob, &w->fetch, err);
+		if (r != -EINPROGRESS)
+			__atomic_store_n(&w->for_bytes, false,
+					 __ATOMIC_RELAXED);
+		if (r != 0)
+			return r;
+		r = store_open(v->world->store, blob->repo, &blob->digest,
+			       blob->size);
+		if (r >= 0) {
+			*fd = r;
+			return 0;
+		}
+		if (r != -ENOENT && r != -EAGAIN)
+			return err_errno(err, -r, "open '%s' in the cache",
+					 blob->path);
+	}
+	return err_set(err, EIO,
+		       "'%s' is fetched and gone again: the cache is too "
+		       "small for what is in use, see cache_size",
+		       blob->path);
+}
+
 static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 		     int *fd, struct err *err)
 {
@@ -136,10 +169,10 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 	int r;
 
 	tree_get(n->tree, n->entry, &e);
-	r = store_open(v->world->store, &e.digest);
-	if (r < 0 && r != -ENOENT)
-		return err_errno(err, -r, "open '%s' in the cache", n->name);
 	view_in_commit(n, &repo, commit);
+	r = store_open(v->world->store, &repo, &e.digest, e.size);
+	if (r < 0 && r != -ENOENT && r != -EAGAIN)
+		return err_errno(err, -r, "open '%s' in the cache", n->name);
 	if (r >= 0) {
 		fetch_around(v, n, &repo, commit, e.path, true);
 		*fd = r;
@@ -152,19 +185,10 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 		return err_errno(err, ENAMETOOLONG, "open '%s'", n->name);
 	blob = (struct fetch_blob){ &repo, commit, text_str(&path), e.digest,
 				    e.size };
-	__atomic_store_n(&w->for_bytes, true, __ATOMIC_RELAXED);
-	r = fetch_ask(v->world->fetch, &blob, &w->fetch, err);
+	r = fetch_and_open(v, &blob, w, fd, err);
 	if (r == -EINPROGRESS)
 		fetch_around(v, n, &repo, commit, e.path, false);
-	else
-		__atomic_store_n(&w->for_bytes, false, __ATOMIC_RELAXED);
-	if (r != 0)
-		return r;
-	r = store_open(v->world->store, &e.digest);
-	if (r < 0)
-		return err_errno(err, -r, "open '%s' in the cache", n->name);
-	*fd = r;
-	return 0;
+	return r;
 }
 
 /* ---- text ---- */

@@ -54,12 +54,16 @@ static bool applies(const struct node *n, enum name x)
 	return true;
 }
 
-static bool has_blob(struct view *v, const struct tree *t, uint32_t i)
+static bool has_blob(struct view *v, const struct node *n, uint32_t i)
 {
+	char commit[REF_COMMIT_LEN + 1];
 	struct tree_entry e;
+	struct repo_id repo;
 
-	tree_get(t, i, &e);
-	return e.kind != TREE_FILE || store_has(v->world->store, &e.digest);
+	tree_get(n->tree, i, &e);
+	view_in_commit(n, &repo, commit);
+	return e.kind != TREE_FILE ||
+	       store_has(v->world->store, &repo, &e.digest, e.size);
 }
 
 /* The first entry that is no longer below a folder of a build: its next
@@ -89,7 +93,7 @@ static const char *folder_state(struct view *v, const struct node *n)
 		if (e.kind != TREE_FILE)
 			continue;
 		if (files++ < STATE_FILES_MAX)
-			there += has_blob(v, n->tree, i);
+			there += has_blob(v, n, i);
 	}
 	if (there == files)
 		return "verified";
@@ -165,9 +169,8 @@ static int value(struct view *v, struct node *n, enum name x,
 		if (n->kind == NODE_VARIANT)
 			text_add(out, folder_state(v, n));
 		else
-			text_add(out, has_blob(v, n->tree, n->entry)
-					      ? "verified"
-					      : "remote");
+			text_add(out, has_blob(v, n, n->entry) ? "verified"
+							       : "remote");
 		return 0;
 	case X_REASON:
 		return add_reason(v, n, w, out, err);

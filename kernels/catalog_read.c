@@ -148,7 +148,7 @@ int catalog_read(struct catalog *c, const struct repo_id *repo,
 	if (file->size > out->limit - out->len)
 		return err_set(err, EFBIG, "'%s' has more than %zu bytes",
 			       f.path, out->limit - out->len);
-	fd = store_open(c->store, &file->digest);
+	fd = store_open(c->store, repo, &file->digest, file->size);
 	if (fd >= 0) {
 		r = read_blob(fd, file, out);
 		return r < 0 ? err_errno(err, -r, "'%s' in the cache", f.path)

@@ -60,7 +60,7 @@ int fetch_ask(struct fetch *f, const struct fetch_blob *blob,
 	struct flight *fl;
 	int r;
 
-	if (store_has(f->store, &blob->digest))
+	if (store_has(f->store, blob->repo, &blob->digest, blob->size))
 		return 0;
 	fl = fetch_flight_new(blob, err);
 	if (!fl)
@@ -226,7 +226,7 @@ int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err)
 	bool mine;
 	int r;
 
-	if (store_has(f->store, &blob->digest))
+	if (store_has(f->store, blob->repo, &blob->digest, blob->size))
 		return 0;
 	fl = fetch_flight_new(blob, err);
 	if (!fl)

@@ -115,7 +115,7 @@ struct flight *fetch_build_take_locked(struct fetch *f, struct build *b)
 	f->looking++;
 	lock_drop(&f->lock);
 	tree_get(b->tree, entry, &e);
-	if (!store_has(f->store, &e.digest))
+	if (!store_has(f->store, &b->repo, &e.digest, e.size))
 		fl = flight_of(&b->repo, b->commit, b->dir, &e);
 	lock_take(&f->lock);
 	f->looking--;

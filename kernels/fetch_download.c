@@ -148,14 +148,14 @@ int fetch_download(struct fetch *f, struct flight *fl, struct err *err)
 
 	if (__atomic_load_n(&fl->cancelled, __ATOMIC_RELAXED))
 		return err_set(err, ECANCELED, "nobody wants it any more");
-	if (store_has(f->store, &fl->digest))
+	if (store_has(f->store, &fl->repo, &fl->digest, fl->size))
 		return 0;
 	r = store_lock(f->store, &fl->digest, &lock);
 	if (r == 0)
 		return 1;
 	/* No lock to be had is no reason to stop: two downloads of a blob
 	 * end well. A cache that cannot be written says so in a moment. */
-	if (r > 0 && store_has(f->store, &fl->digest)) {
+	if (r > 0 && store_has(f->store, &fl->repo, &fl->digest, fl->size)) {
 		store_unlock(f->store, &fl->digest, lock);
 		return 0;
 	}

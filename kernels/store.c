@@ -270,24 +270,53 @@ const char *store_path(const struct store *s)
 
 /* ---- blobs ---- */
 
-int store_open(struct store *s, const struct digest *d)
+/* The lock says that it is in use. A cleaner holds another one for as long
+ * as it takes to unlink, so the name is looked up again; a filesystem without
+ * locks has no cleaner that would remove anything. */
+static int open_own(struct store *s, const char *name, uint64_t size)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		AUTO(auto_close) int fd = store_open_file(s, name);
+		struct stat st;
+		bool locked;
+
+		if (fd < 0)
+			return fd;
+		locked = flock(fd, LOCK_SH | LOCK_NB) == 0 ||
+			 errno != EWOULDBLOCK;
+		if (fstat(fd, &st) < 0)
+			return -errno;
+		/* cut or grown by hand: fetched again, and then replaced */
+		if ((uint64_t)st.st_size != size)
+			return -ENOENT;
+		if (locked && st.st_nlink > 0)
+			return take_fd(&fd);
+	}
+	return -ENOENT;
+}
+
+int store_open(struct store *s, const struct repo_id *repo,
+	       const struct digest *d, uint64_t size)
 {
 	char folder[STORE_NAME_MAX];
 	char name[STORE_NAME_MAX];
 
+	(void)repo;
 	store_blob_name(d, folder, name);
-	return store_open_file(s, name);
+	return open_own(s, name, size);
 }
 
-bool store_has(struct store *s, const struct digest *d)
+bool store_has(struct store *s, const struct repo_id *repo,
+	       const struct digest *d, uint64_t size)
 {
 	char folder[STORE_NAME_MAX];
 	char name[STORE_NAME_MAX];
 	struct stat st;
 
+	(void)repo;
 	store_blob_name(d, folder, name);
 	return fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode);
+	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
 int store_ingest(struct ingest **out, struct store *s, const struct digest *d,

@@ -24,6 +24,7 @@
 #include "digest.h"
 
 struct err;
+struct repo_id;
 struct store;
 struct text;
 
@@ -33,9 +34,18 @@ int store_new(struct store **out, const char *dir, struct err *err);
 void store_free(struct store *s);
 const char *store_path(const struct store *s);
 
-/* A verified blob, read-only: fd (caller closes), or -ENOENT. No waiting. */
-int store_open(struct store *s, const struct digest *d);
-bool store_has(struct store *s, const struct digest *d);
+/*
+ * A verified blob of `size` bytes, read-only: fd (caller closes), which holds
+ * a shared lock for as long as it is open: such a blob is in use. -ENOENT; or
+ * -EAGAIN: a tier has a file of that name and size that nobody has verified
+ * yet, which fetching does. `repo` says where a Hub cache among the tiers
+ * would have it; NULL: do not look there. No waiting.
+ */
+int store_open(struct store *s, const struct repo_id *repo,
+	       const struct digest *d, uint64_t size);
+/* Would store_open() give it? */
+bool store_has(struct store *s, const struct repo_id *repo,
+	       const struct digest *d, uint64_t size);
 
 /* ---- taking a blob in ---- */
 

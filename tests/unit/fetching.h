@@ -347,13 +347,13 @@ static inline bool has(const char *path)
 {
 	struct digest d = digest_of(path);
 
-	return store_has(store, &d);
+	return store_has(store, NULL, &d, size_of(path));
 }
 
 static inline void assert_content(const char *path)
 {
 	struct digest d = digest_of(path);
-	int fd = store_open(store, &d);
+	int fd = store_open(store, NULL, &d, size_of(path));
 	char *got = calloc(1, size_of(path) + 2);
 
 	assert_true(fd >= 0);

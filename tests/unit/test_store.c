@@ -111,12 +111,12 @@ static int take_in(struct store *s, const char *bytes, struct err *err)
 static void assert_holds(struct store *s, const char *bytes)
 {
 	struct digest d = digest_of(bytes, strlen(bytes));
-	int fd = store_open(s, &d);
+	int fd = store_open(s, NULL, &d, strlen(bytes));
 	char got[256];
 	ssize_t n;
 
 	assert_true(fd >= 0);
-	assert_true(store_has(s, &d));
+	assert_true(store_has(s, NULL, &d, strlen(bytes)));
 	n = read(fd, got, sizeof(got));
 	assert_int_equal(n, strlen(bytes));
 	assert_memory_equal(got, bytes, strlen(bytes));
@@ -147,8 +147,8 @@ static void names_a_blob_after_its_hash_was_checked(void **state)
 
 	(void)state;
 	assert_string_equal(store_path(s), dir);
-	assert_int_equal(store_open(s, &d), -ENOENT);
-	assert_false(store_has(s, &d));
+	assert_int_equal(store_open(s, NULL, &d, 5), -ENOENT);
+	assert_false(store_has(s, NULL, &d, 5));
 	assert_int_equal(store_usage(s, &bytes, &blobs), 0);
 	assert_int_equal(blobs, 0);
 	assert_int_equal(take_in(s, "hello", NULL), 0);
@@ -165,6 +165,60 @@ static void names_a_blob_after_its_hash_was_checked(void **state)
 	assert_clean();
 	store_free(s);
 	store_free(NULL);
+}
+
+static void blob_path(const char *bytes, char out[3 * SCRATCH_MAX])
+{
+	struct digest d = digest_of(bytes, strlen(bytes));
+	char hex[DIGEST_HEX_MAX];
+
+	digest_print(&d, hex);
+	(void)snprintf(out, 3 * SCRATCH_MAX, "%s/blobs/%.2s/%s", dir, hex, hex);
+}
+
+static void a_blob_of_another_size_is_absent_and_replaced(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("hello", 5);
+	char path[3 * SCRATCH_MAX];
+
+	(void)state;
+	assert_int_equal(take_in(s, "hello", NULL), 0);
+	assert_int_equal(store_open(s, NULL, &d, 6), -ENOENT);
+	assert_false(store_has(s, NULL, &d, 6));
+	blob_path("hello", path);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(truncate(path, 3), 0);
+	assert_int_equal(store_open(s, NULL, &d, 5), -ENOENT);
+	assert_false(store_has(s, NULL, &d, 5));
+	assert_int_equal(take_in(s, "hello", NULL), 0);
+	assert_holds(s, "hello");
+	store_free(s);
+}
+
+static void an_open_blob_is_locked_as_in_use(void **state)
+{
+	struct store *s = store_at(dir);
+	struct digest d = digest_of("hello", 5);
+	char path[3 * SCRATCH_MAX];
+	int other;
+	int fd;
+
+	(void)state;
+	assert_int_equal(take_in(s, "hello", NULL), 0);
+	blob_path("hello", path);
+	other = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(other >= 0);
+	fd = store_open(s, NULL, &d, 5);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+	(void)close(fd);
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+	/* being cleaned away: as good as gone */
+	assert_int_equal(store_open(s, NULL, &d, 5), -ENOENT);
+	(void)close(other);
+	assert_holds(s, "hello");
+	store_free(s);
 }
 
 static void holds_identical_blobs_once(void **state)
@@ -208,8 +262,8 @@ static void refuses_wrong_bytes_with_both_hashes(void **state)
 	assert_non_null(strstr(err.text, hex));
 	digest_print(&other, hex);
 	assert_non_null(strstr(err.text, hex));
-	assert_false(store_has(s, &d));
-	assert_false(store_has(s, &other));
+	assert_false(store_has(s, NULL, &d, 5));
+	assert_false(store_has(s, NULL, &other, 5));
 	/* and from the start it may come right */
 	assert_int_equal(ingest_rewind(in, NULL), 0);
 	assert_int_equal(ingest_written(in), 0);
@@ -340,8 +394,8 @@ static void opens_no_link_and_replaces_what_is_no_blob(void **state)
 
 	(void)state;
 	plant(&linked, NULL);
-	assert_int_equal(store_open(s, &linked), -ENOENT);
-	assert_false(store_has(s, &linked));
+	assert_int_equal(store_open(s, NULL, &linked, 6), -ENOENT);
+	assert_false(store_has(s, NULL, &linked, 6));
 	assert_int_equal(take_in(s, "linked", NULL), 0);
 	assert_holds(s, "linked");
 	plant(&cut, "cut");
@@ -365,7 +419,7 @@ static void hangs_on_no_fifo(void **state)
 	path_in(path, name);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(store_open(s, &d), -ENOENT);
+	assert_int_equal(store_open(s, NULL, &d, 4), -ENOENT);
 	store_free(s);
 }
 
@@ -443,7 +497,7 @@ static void shares_with_a_group_what_the_group_may_write(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 02770);
 	assert_holds(s, "shared");
-	fd = store_open(s, &d);
+	fd = store_open(s, NULL, &d, 6);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0444);
 	(void)close(fd);
@@ -496,7 +550,7 @@ static int full_disk(void)
 	}
 	if (r != -ENOSPC || !strstr(err.text, dir))
 		return 4;
-	return store_has(s, &d) ? 5 : 0;
+	return store_has(s, NULL, &d, 1000000) ? 5 : 0;
 }
 
 static int read_only(void)
@@ -514,7 +568,7 @@ static int read_only(void)
 		return 77;
 	if (store_new(&s, dir, NULL) < 0)
 		return 2;
-	fd = store_open(s, &d);
+	fd = store_open(s, NULL, &d, 4);
 	if (fd < 0 || close(fd) < 0)
 		return 3;
 	if (take_in(s, "new", &err) != -EROFS || !strstr(err.text, dir))
@@ -576,7 +630,7 @@ static int not_ours_to_write(void)
 		return 1;
 	if (store_new(&s, dir, NULL) < 0)
 		return 2;
-	fd = store_open(s, &d);
+	fd = store_open(s, NULL, &d, 4);
 	if (fd < 0 || close(fd) < 0)
 		return 3;
 	if (take_in(s, "new", &err) != -EACCES || !strstr(err.text, dir))
@@ -682,7 +736,7 @@ static int race(void)
 		if (take_in(s, bytes, NULL) < 0)
 			return 3;
 		store_unlock(s, &d, lock);
-		fd = store_open(s, &d);
+		fd = store_open(s, NULL, &d, strlen(bytes));
 		if (fd < 0 || close(fd) < 0)
 			return 4;
 	}
@@ -724,6 +778,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(names_a_blob_after_its_hash_was_checked),
+		TEST(a_blob_of_another_size_is_absent_and_replaced),
+		TEST(an_open_blob_is_locked_as_in_use),
 		TEST(holds_identical_blobs_once),
 		TEST(takes_an_empty_blob),
 		TEST(refuses_wrong_bytes_with_both_hashes),
