@@ -103,13 +103,17 @@ static int start_bytes(struct world *w, const struct options *o,
 		.stall_timeout_ms = (int64_t)o->stall_timeout_ms,
 		.deadline_ms = (int64_t)o->deadline_ms,
 	};
+	const struct source_spec spec = { .url = o->source };
+	struct source_options so = { .insecure = true };
 	int r;
 
 	r = store_new(&w->store, o->cache, err);
 	if (r == 0)
 		r = http_new(&w->http, &http, err);
+	so.http = w->http;
+	so.store = w->store;
 	if (r == 0)
-		r = source_new(&w->source, o->source, w->http, err);
+		r = sources_new(&w->source, &spec, 1, &so, err);
 	if (r == 0)
 		r = catalog_new(&w->catalog, w->source, w->store, err);
 	if (r == 0)

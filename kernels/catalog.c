@@ -22,6 +22,8 @@
  *	trust	"<url> <owner>": "yes", or "no" where a "yes" was before
  *	commits	"<url> <owner>": lines "<repo> <commit>" of what has trees
  *	owners	"<url>": who has commits
+ *	homes	"<urls> <owner>/<repo>": whose url that is, of several sources
+ *		(source_many.c)
  *
  * A note that cannot be read or is damaged counts as absent, and one that
  * cannot be written (a read-only cache) costs only the next question.
@@ -68,16 +70,16 @@ void catalog_note(struct catalog *c, const char *kind, const char *key,
 			  text_failed(note) ? "too long" : err_text(&why));
 }
 
-void catalog_owner_key(struct text *key, const struct catalog *c,
+void catalog_owner_key(struct text *key, const struct source *home,
 		       const char *owner)
 {
-	text_printf(key, "%s %s", c->source->url, owner);
+	text_printf(key, "%s %s", home->url, owner);
 }
 
-static void add_repo_key(struct text *key, const struct catalog *c,
+static void add_repo_key(struct text *key, const struct source *home,
 			 const struct repo_id *repo)
 {
-	text_printf(key, "%s %s/%s", c->source->url, repo->owner, repo->name);
+	text_printf(key, "%s %s/%s", home->url, repo->owner, repo->name);
 }
 
 /* ---- trees ---- */
@@ -132,10 +134,14 @@ int catalog_tree(struct catalog *c, const struct repo_id *repo,
 	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
 	AUTO(auto_free) void *bytes = NULL;
 	struct tree_builder *b;
+	struct source *home;
 	size_t n = 0;
-	int r;
+	int r = source_home(c->source, repo, reach == CATALOG_SOURCE, &home,
+			    err);
 
-	add_repo_key(&key, c, repo);
+	if (r < 0)
+		return r;
+	add_repo_key(&key, home, repo);
 	text_printf(&key, "@%s:%s%s", commit, dir, recursive ? TREE_ALL : "");
 	if (text_failed(&key))
 		return err_errno(err, ENAMETOOLONG, "listing");
@@ -157,7 +163,7 @@ int catalog_tree(struct catalog *c, const struct repo_id *repo,
 	if (!r)
 		r = keep_tree(c, text_str(&key), bytes, n, out, err);
 	if (r == 1)
-		catalog_index(c, repo, commit);
+		catalog_index(c, home, repo, commit);
 	return r < 0 ? r : 0;
 }
 
@@ -169,14 +175,23 @@ int catalog_refs(struct catalog *c, const struct repo_id *repo,
 {
 	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
 	AUTO(auto_text) struct text note = TEXT_INIT(FACT_BYTES_MAX);
+	struct source *home;
 	int64_t age = 0;
 	int r;
 
-	add_repo_key(&key, c, repo);
+	/* Which source answers may show only by the answer. */
 	if (reach == CATALOG_SOURCE) {
 		r = c->source->ops->refs(c->source, repo, out, err);
 		if (r < 0)
 			return r;
+	}
+	r = source_home(c->source, repo, false, &home, err);
+	if (r < 0 && reach == CATALOG_SOURCE)
+		return 0;
+	if (r < 0)
+		return r;
+	add_repo_key(&key, home, repo);
+	if (reach == CATALOG_SOURCE) {
 		fact_print_refs(&note, out);
 		catalog_note(c, "refs", text_str(&key), &note);
 	} else if (store_note_read(c->store, "refs", text_str(&key), &note,
@@ -201,7 +216,7 @@ int catalog_kernels(struct catalog *c, const char *owner,
 	int64_t age = 0;
 	int r;
 
-	catalog_owner_key(&key, c, owner);
+	catalog_owner_key(&key, c->source, owner);
 	if (reach == CATALOG_SOURCE) {
 		r = c->source->ops->kernels(c->source, owner, out, err);
 		if (r < 0)
@@ -235,15 +250,24 @@ static bool trust_kept(struct catalog *c, const char *key, bool any_age)
 	       (any_age || age <= CATALOG_TRUST_S);
 }
 
-int catalog_trusted(struct catalog *c, const char *owner, bool any_age,
+bool catalog_one_source(const struct catalog *c)
+{
+	return !c->source->ops->home || c->source->member_count == 1;
+}
+
+int catalog_trusted(struct catalog *c, const struct repo_id *repo, bool any_age,
 		    enum catalog_reach reach, bool *out, struct err *err)
 {
 	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
 	AUTO(auto_text) struct text note = TEXT_INIT(64);
+	struct source *home;
 	bool yes = false;
-	int r;
+	int r = source_home(c->source, repo, reach == CATALOG_SOURCE, &home,
+			    err);
 
-	catalog_owner_key(&key, c, owner);
+	if (r < 0)
+		return r;
+	catalog_owner_key(&key, home, repo->owner);
 	if (trust_kept(c, text_str(&key), any_age)) {
 		*out = true;
 		return 0;
@@ -252,8 +276,8 @@ int catalog_trusted(struct catalog *c, const char *owner, bool any_age,
 		return err_set(err, EAGAIN,
 			       "no fresh word about publisher "
 			       "'%s' in the cache",
-			       owner);
-	r = c->source->ops->trusted(c->source, owner, &yes, err);
+			       repo->owner);
+	r = c->source->ops->trusted(c->source, repo, &yes, err);
 	if (r < 0)
 		return r;
 	/* A "no" is written only to take back what was said before. */

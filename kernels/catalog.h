@@ -56,12 +56,14 @@ int catalog_kernels(struct catalog *c, const char *owner,
 		    int64_t *age_s, struct err *err);
 
 /*
- * Does the source trust this publisher? A "yes" not older than
+ * Does the repository's source trust its publisher? A "yes" not older than
  * CATALOG_TRUST_S is taken from disk; with `any_age` (the commit is pinned
  * and its listing cached) an older one too. A "no" is never kept.
  */
-int catalog_trusted(struct catalog *c, const char *owner, bool any_age,
+int catalog_trusted(struct catalog *c, const struct repo_id *repo, bool any_age,
 		    enum catalog_reach reach, bool *out, struct err *err);
+/* Is there one source only? Then that answer is good for all the owner's. */
+bool catalog_one_source(const struct catalog *c);
 
 /* The content of a small file of a commit, verified, through the store. */
 int catalog_read(struct catalog *c, const struct repo_id *repo,

@@ -84,16 +84,16 @@ static void index_add(struct catalog *c, const char *kind, const char *key,
 	index_leave(c);
 }
 
-void catalog_index(struct catalog *c, const struct repo_id *repo,
-		   const char *commit)
+void catalog_index(struct catalog *c, const struct source *home,
+		   const struct repo_id *repo, const char *commit)
 {
 	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
 	AUTO(auto_text) struct text line = TEXT_INIT(CATALOG_KEY_MAX);
 
-	catalog_owner_key(&key, c, repo->owner);
+	catalog_owner_key(&key, home, repo->owner);
 	text_printf(&line, "%s %s", repo->name, commit);
 	index_add(c, "commits", text_str(&key), text_str(&line));
-	index_add(c, "owners", c->source->url, repo->owner);
+	index_add(c, "owners", home->url, repo->owner);
 }
 
 static bool read_index_line(struct cursor line, struct repo_id *repo,
@@ -113,11 +113,16 @@ static bool read_index_line(struct cursor line, struct repo_id *repo,
 	       text_is_hex(commit, REF_COMMIT_LEN);
 }
 
-typedef int cached_each(void *arg, const struct repo_id *repo,
-			const char *commit);
+/* What is called for each, and the source whose notes are being read. */
+struct cached {
+	struct catalog *c;
+	const char *owner;
+	int (*each)(void *arg, const struct repo_id *repo, const char *commit);
+	void *arg;
+};
 
-static int cached_of_owner(struct catalog *c, const char *owner,
-			   cached_each *each, void *arg)
+static int cached_of_owner(const struct cached *w, const struct source *home,
+			   const char *owner)
 {
 	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
 	AUTO(auto_text) struct text note = TEXT_INIT(FACT_BYTES_MAX);
@@ -129,35 +134,45 @@ static int cached_of_owner(struct catalog *c, const char *owner,
 	if (text_copy(repo.owner, sizeof(repo.owner), owner) < 0 ||
 	    !ref_owner_valid(owner))
 		return 0;
-	catalog_owner_key(&key, c, owner);
-	lines = index_lines(c, "commits", text_str(&key), &note);
+	catalog_owner_key(&key, home, owner);
+	lines = index_lines(w->c, "commits", text_str(&key), &note);
 	while (!r && fact_next(&lines, &line)) {
 		char commit[REF_COMMIT_LEN + 1];
 
 		if (read_index_line(line, &repo, commit))
-			r = each(arg, &repo, commit);
+			r = w->each(w->arg, &repo, commit);
 	}
 	return r;
 }
 
-int catalog_cached(struct catalog *c, const char *owner, cached_each *each,
-		   void *arg)
+static int cached_of_home(void *arg, struct source *home)
 {
 	AUTO(auto_text) struct text note = TEXT_INIT(FACT_BYTES_MAX);
+	const struct cached *w = arg;
 	struct cursor lines;
 	struct cursor line;
 	int r = 0;
 
-	if (owner)
-		return cached_of_owner(c, owner, each, arg);
-	lines = index_lines(c, "owners", c->source->url, &note);
+	if (w->owner)
+		return cached_of_owner(w, home, w->owner);
+	lines = index_lines(w->c, "owners", home->url, &note);
 	while (!r && fact_next(&lines, &line)) {
 		char *name = text_dup(line.p, cursor_left(&line));
 
 		if (!name)
 			return -ENOMEM;
-		r = cached_of_owner(c, name, each, arg);
+		r = cached_of_owner(w, home, name);
 		free(name);
 	}
 	return r;
+}
+
+int catalog_cached(struct catalog *c, const char *owner,
+		   int (*each)(void *arg, const struct repo_id *repo,
+			       const char *commit),
+		   void *arg)
+{
+	struct cached w = { c, owner, each, arg };
+
+	return source_each_home(c->source, cached_of_home, &w);
 }

@@ -26,13 +26,13 @@ struct catalog {
 };
 
 /* "<url> <owner>" */
-void catalog_owner_key(struct text *key, const struct catalog *c,
+void catalog_owner_key(struct text *key, const struct source *home,
 		       const char *owner);
 /* Write a note; that it could not be is a line at debug level. */
 void catalog_note(struct catalog *c, const char *kind, const char *key,
 		  const struct text *note);
-/* This commit has a listing in the cache. */
-void catalog_index(struct catalog *c, const struct repo_id *repo,
-		   const char *commit);
+/* This commit has a listing in the cache, which `home` has given. */
+void catalog_index(struct catalog *c, const struct source *home,
+		   const struct repo_id *repo, const char *commit);
 
 #endif

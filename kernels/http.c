@@ -167,6 +167,33 @@ static bool is_loopback(const char *host)
 	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0;
 }
 
+bool http_is_loopback(const char *url)
+{
+	const char *scheme = strstr(url, "://");
+	struct cursor c = cursor_of(scheme ? scheme + strlen("://") : "");
+	struct cursor host;
+	char name[64];
+	size_t n = 0;
+
+	c = cursor_until(&c, '/');
+	/* With a user before it or a query behind it, who reads it may see
+	 * another host. */
+	for (const char *p = c.p; p < c.end; p++)
+		if (strchr("@?#\\%", *p))
+			return false;
+	host = cursor_skip_char(&c, '[') ? cursor_until(&c, ']')
+					 : cursor_until(&c, ':');
+	n = cursor_left(&host);
+	if (n == 0 || n >= sizeof(name))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		name[i] = host.p[i] >= 'A' && host.p[i] <= 'Z'
+				  ? (char)(host.p[i] + 32)
+				  : host.p[i];
+	name[n] = '\0';
+	return strcmp(name, "::1") == 0 || is_loopback(name);
+}
+
 static int take_apart(struct http_url *out, CURLU *u)
 {
 	AUTO(auto_curl) char *scheme = url_part(u, CURLUPART_SCHEME, 0);

@@ -38,6 +38,8 @@ struct http_options {
 	int64_t connect_timeout_ms;
 	int64_t stall_timeout_ms;
 	int64_t deadline_ms;
+	/* Every call is -ENETUNREACH at once; libcurl is not even loaded. */
+	bool offline;
 };
 
 int http_new(struct http **out, const struct http_options *o, struct err *err);
@@ -63,6 +65,20 @@ struct http_request {
 	struct http_sink *sink;
 	const bool *cancelled; /* read with __atomic; NULL: never */
 	int64_t *progress_ms;  /* set (__atomic) at progress; NULL ok */
+	/* A POST of these bytes; always sent whole, its answer never resumed:
+	 * a further try calls begin() with 0 again. NULL: a GET. */
+	const void *body;
+	size_t body_len;
+	const char *content_type; /* of the body */
+	const char *accept;	  /* NULL: anything */
+	/* "Name: value" lines with NULL behind the last, and "user:password"
+	 * for basic authorization: for the first origin only, never logged;
+	 * the latter, like the token, never in clear text. NULL: none. */
+	const char *const *headers;
+	const char *userpwd;
+	unsigned tries; /* at most so many; 0: as many as make sense */
+	/* Another can be asked: not waiting for a host that said "later". */
+	bool hasty;
 };
 
 struct http_response {
@@ -77,17 +93,23 @@ struct http_response {
 };
 
 /*
+ * GET, or POST when there is a body.
  * 0 for a 2xx whose body went to the sink whole. Otherwise -errno with a
  * sentence naming the URL (without query): -ENOENT 404, -EACCES 401/403 (the
  * caller, who knows what was asked, may map further from the response),
  * -EIO for the rest after retries, -ETIMEDOUT, -ECANCELED, -EFBIG over the
- * limit, and what the sink returned. `resp` is filled as far as known.
+ * limit, -ENETUNREACH offline, and what the sink returned. `resp` is filled
+ * as far as known.
  */
 int http_get(struct http *h, const struct http_request *req,
 	     struct http_response *resp, struct err *err);
 /* The same into memory; the limit is the text's. */
 int http_get_text(struct http *h, struct http_request *req, struct text *out,
 		  struct http_response *resp, struct err *err);
+
+/* Does this URL lead to this machine, whatever a name server says? Text only:
+ * needs no libcurl. */
+bool http_is_loopback(const char *url);
 
 /* Same scheme, host and port? false when one of them is no such URL. */
 bool http_same_origin(const char *a, const char *b);

@@ -2,28 +2,76 @@
 #include "source.h"
 
 #include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-int source_new(struct source **out, const char *url, struct http *http,
-	       struct err *err)
-{
-	if (text_starts(url, "https://") || text_starts(url, "http://"))
-		return source_hub_new(out, url, http, err);
-	return err_set(err, EINVAL,
-		       "source '%s': give a URL that begins with https:// "
-		       "(or http://)",
-		       url);
-}
-
 void source_free(struct source *s)
 {
 	if (s)
 		s->ops->free(s);
 }
+
+int source_home(struct source *s, const struct repo_id *repo, bool ask,
+		struct source **out, struct err *err)
+{
+	if (s->ops->home)
+		return s->ops->home(s, repo, ask, out, err);
+	*out = s;
+	return 0;
+}
+
+int source_each_home(struct source *s,
+		     int (*each)(void *arg, struct source *home), void *arg)
+{
+	int r = 0;
+
+	if (!s->ops->home)
+		return each(arg, s);
+	for (size_t i = 0; i < s->member_count && !r; i++)
+		r = each(arg, s->members[i]);
+	return r;
+}
+
+/* ---- health ---- */
+
+bool source_is_silence(int r)
+{
+	return r == -EIO || r == -ETIMEDOUT || r == -ECONNREFUSED ||
+	       r == -ECONNRESET || r == -ECONNABORTED || r == -EHOSTUNREACH;
+}
+
+bool source_is_down(const struct source *s)
+{
+	return __atomic_load_n(&s->health.heard, __ATOMIC_RELAXED) < 0;
+}
+
+void source_heard(struct source *s, int r, const char *on,
+		  const struct err *err)
+{
+	int now = source_is_silence(r) ? -1 : 1;
+	int before;
+
+	/* Nobody was asked, or who asked went away, or we are at fault. */
+	if (r == -ECANCELED || r == -ENETUNREACH || r == -EAGAIN ||
+	    r == -ENOMEM || r == -ENOSPC || r == -EROFS)
+		return;
+	before = __atomic_exchange_n(&s->health.heard, now, __ATOMIC_RELAXED);
+	if (before == now)
+		return;
+	__atomic_store_n(&s->health.since_s, io_wall_s(), __ATOMIC_RELAXED);
+	if (now < 0)
+		log_warning("source", "'%s' does not answer: %s; %s", s->url,
+			    err ? err_text(err) : "", on);
+	else if (before < 0)
+		log_info("source", "'%s' answers again", s->url);
+}
+
+/* ---- answers ---- */
 
 void source_refs_done(struct source_refs *r)
 {

@@ -40,6 +40,15 @@ static struct hub *hub_of(struct source *s)
 
 /* ---- what a failure means ---- */
 
+static const char *why_no_token(const struct hub *h,
+				const struct http_response *a)
+{
+	if (h->source.silent_token)
+		return "it is only sent to the first source";
+	return a->token_kept ? "it is only sent over https"
+			     : "set HF_TOKEN or token_file";
+}
+
 /*
  * `r` of a request for `what`, with the Hub's answer, as what it means to
  * who asked. Failures that are no answer of the Hub stay what they are.
@@ -58,9 +67,7 @@ static int explain(struct hub *h, const struct http_response *a, int r,
 		return err_set(err, ENOENT,
 			       "%s: not found at %s, or private: no token was "
 			       "sent (%s)",
-			       what, h->source.url,
-			       a->token_kept ? "it is only sent over https"
-					     : "set HF_TOKEN or token_file");
+			       what, h->source.url, why_no_token(h, a));
 	if (strcmp(a->error_code, "GatedRepo") == 0)
 		return err_set(err, EACCES,
 			       "%s: access is gated: accept its terms at %s "
@@ -97,6 +104,12 @@ static int no_html(const struct http_response *a, struct err *err)
 
 /* ---- small answers ---- */
 
+/* Where another can be asked, that one is the second try. */
+static unsigned tries_of(const struct hub *h)
+{
+	return __atomic_load_n(&h->source.hasty, __ATOMIC_RELAXED) ? 1 : 0;
+}
+
 /* GET into `out`, whose limit holds; `what` names it in failures. */
 static int ask(struct hub *h, const char *url, const char *endpoint,
 	       const char *what, struct text *out, struct http_response *a,
@@ -105,7 +118,9 @@ static int ask(struct hub *h, const char *url, const char *endpoint,
 	struct http_request req = {
 		.url = url,
 		.endpoint = endpoint,
-		.authorize = true,
+		.authorize = !h->source.silent_token,
+		.tries = tries_of(h),
+		.hasty = tries_of(h) != 0,
 	};
 	int r = http_get_text(h->http, &req, out, a, err);
 
@@ -138,7 +153,7 @@ static void add_api(struct text *url, const struct hub *h,
 	text_add_url(url, repo->name, "");
 }
 
-static int hub_trusted(struct source *s, const char *owner, bool *out,
+static int hub_trusted(struct source *s, const struct repo_id *repo, bool *out,
 		       struct err *err)
 {
 	AUTO(auto_text) struct text url = TEXT_INIT(URL_MAX);
@@ -147,9 +162,9 @@ static int hub_trusted(struct source *s, const char *owner, bool *out,
 	struct http_response a;
 	int r;
 
-	text_printf(&what, "publisher '%s'", owner);
+	text_printf(&what, "publisher '%s'", repo->owner);
 	text_printf(&url, "%s/api/organizations/", s->url);
-	text_add_url(&url, owner, "");
+	text_add_url(&url, repo->owner, "");
 	text_add(&url, "/overview");
 	r = check_url(&url, err);
 	if (r < 0)
@@ -434,7 +449,9 @@ static int hub_file(struct source *s, const struct source_file *f,
 	};
 	struct http_request req = {
 		.endpoint = "resolve",
-		.authorize = true,
+		.authorize = !s->silent_token,
+		.tries = tries_of(hub_of(s)),
+		.hasty = tries_of(hub_of(s)) != 0,
 		.from = f->from,
 		.limit = f->size,
 		.sink = &to.sink,
@@ -460,12 +477,36 @@ static int hub_file(struct source *s, const struct source_file *f,
 			       text_str(&what), f->size);
 	if (r < 0)
 		return explain(hub_of(s), &a, r, text_str(&what), err);
-	if (to.at != f->size)
+	if (f->size != SOURCE_SIZE_UNKNOWN && to.at != f->size)
 		return err_set(err, EIO,
 			       "%s: the source sends %" PRIu64
 			       " bytes and lists %" PRIu64,
 			       text_str(&what), to.at, f->size);
 	return 0;
+}
+
+/* ---- does it answer ---- */
+
+/* Whatever it says, it says something. */
+static int hub_alive(struct source *s, struct err *err)
+{
+	AUTO(auto_text) struct text url = TEXT_INIT(URL_MAX);
+	AUTO(auto_text) struct text body = TEXT_INIT(PAGE_BYTES);
+	struct http_response a = { .status = 0 };
+	struct http_request req = { .endpoint = "alive",
+				    .tries = 1,
+				    .hasty = true };
+	int r;
+
+	text_printf(&url, "%s/api/kernels?limit=1", s->url);
+	r = check_url(&url, err);
+	if (r < 0)
+		return r;
+	req.url = text_str(&url);
+	r = http_get_text(hub_of(s)->http, &req, &body, &a, err);
+	if (r == -ENOENT || r == -EACCES)
+		return 0;
+	return r == -EFBIG ? 0 : r;
 }
 
 /* ---- life ---- */
@@ -482,6 +523,7 @@ static const struct source_ops hub_ops = {
 	.refs = hub_refs,
 	.tree = hub_tree,
 	.file = hub_file,
+	.alive = hub_alive,
 	.free = hub_free,
 };
 
@@ -503,8 +545,8 @@ static bool has_host(const char *url)
 	return cursor_done(&all);
 }
 
-int source_hub_new(struct source **out, const char *url, struct http *http,
-		   struct err *err)
+int source_hub_new(struct source **out, const char *url,
+		   const struct source_options *o, struct err *err)
 {
 	struct hub *h;
 	size_t n = strlen(url);
@@ -521,7 +563,7 @@ int source_hub_new(struct source **out, const char *url, struct http *http,
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return err_errno(err, ENOMEM, "source");
-	h->http = http;
+	h->http = o->http;
 	h->source.ops = &hub_ops;
 	h->source.url = text_dup(url, n);
 	if (!h->source.url) {

@@ -104,21 +104,36 @@ static bool trusted_by_option(const struct resolve *r,
 	return false;
 }
 
+/* The owner, or "owner/repo" where each may have another source. */
+static int read_trust_key(struct repo_id *repo, const char *key)
+{
+	size_t n = strcspn(key, "/");
+
+	if (n >= sizeof(repo->owner))
+		return -EINVAL;
+	memcpy(repo->owner, key, n);
+	repo->owner[n] = '\0';
+	return key[n] ? text_copy(repo->name, sizeof(repo->name), key + n + 1)
+		      : 0;
+}
+
 static int make_trust(void *ctx, const void *key, size_t len,
 		      enum memo_stage stage, void **value, int64_t *keep_ms,
 		      struct err *err)
 {
 	struct resolve *r = ctx;
 	struct answers_key k;
+	struct repo_id repo = { .owner = "" };
 	bool yes = false;
 	bool *answer;
 	int n;
 
 	(void)keep_ms;
-	if (answers_key_read(&k, key, len) < 0)
+	if (answers_key_read(&k, key, len) < 0 ||
+	    read_trust_key(&repo, k.s) < 0)
 		return err_set(err, EINVAL, "owner");
-	n = catalog_trusted(r->catalog, k.s, false, answers_reach(stage), &yes,
-			    err);
+	n = catalog_trusted(r->catalog, &repo, false, answers_reach(stage),
+			    &yes, err);
 	if (n < 0)
 		return n == -EAGAIN ? n
 				    : err_wrap(err, n,
@@ -139,18 +154,24 @@ int answers_trusted(struct resolve *r, const struct repo_id *repo,
 		    enum memo_stage stage, struct err *err)
 {
 	struct memo_ref ref = { 0 };
+	char key[2 * REF_PART_MAX + 2];
 	bool yes = false;
 	int n;
 
 	if (trusted_by_option(r, repo))
 		return 1;
 	if (stage == MEMO_LOCAL) {
-		n = catalog_trusted(r->catalog, repo->owner, true, CATALOG_DISK,
-				    &yes, err);
+		n = catalog_trusted(r->catalog, repo, true, CATALOG_DISK, &yes,
+				    err);
 		return n < 0 ? n : yes;
 	}
-	n = memo_ask_blocking(r->memo[ANSWERS_TRUST], repo->owner,
-			      strlen(repo->owner), &ref, err);
+	if (catalog_one_source(r->catalog))
+		(void)snprintf(key, sizeof(key), "%s", repo->owner);
+	else
+		(void)snprintf(key, sizeof(key), "%s/%s", repo->owner,
+			       repo->name);
+	n = memo_ask_blocking(r->memo[ANSWERS_TRUST], key, strlen(key), &ref,
+			      err);
 	if (n < 0)
 		return n;
 	yes = *(const bool *)ref.value;

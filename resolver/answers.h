@@ -6,7 +6,7 @@
  * Seven tables of answers (base/memo.h), keyed by text that was checked when
  * it was parsed:
  *
- *	trust	owner			does the source trust it
+ *	trust	owner (or owner/repo)	does the source trust it
  *	kernels	owner			its repositories
  *	refs	owner/repo		branches and tags, once per mount
  *	commit	owner/repo@rev		what the revision is

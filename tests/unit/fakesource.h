@@ -114,14 +114,14 @@ static inline int fake_kernels(struct source *s, const char *owner,
 		    : err_set(err, ENOENT, "no such owner");
 }
 
-static inline int fake_trusted(struct source *s, const char *owner, bool *out,
-			       struct err *err)
+static inline int fake_trusted(struct source *s, const struct repo_id *repo,
+			       bool *out, struct err *err)
 {
 	const char *trusts = fake_of(s)->trusts;
 	int r = fake_enter(s, FAKE_TRUSTED, err);
 
 	if (r == 0)
-		*out = trusts && !strcmp(trusts, owner);
+		*out = trusts && !strcmp(trusts, repo->owner);
 	return r;
 }
 

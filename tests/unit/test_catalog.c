@@ -65,12 +65,12 @@ static int fake_kernels(struct source *s, const char *owner,
 	return source_names_from(out, "b\0a", 4, err);
 }
 
-static int fake_trusted(struct source *s, const char *owner, bool *out,
+static int fake_trusted(struct source *s, const struct repo_id *repo, bool *out,
 			struct err *err)
 {
 	struct fake *f = fake_of(s);
 
-	(void)owner;
+	(void)repo;
 	if (f->result)
 		return err_set(err, -f->result, "told so");
 	*out = f->trusted;
@@ -345,8 +345,8 @@ static void a_cache_that_takes_nothing_costs_only_the_next_question(
 					 &names, NULL, NULL),
 			 0);
 	source_names_done(&names);
-	assert_int_equal(catalog_trusted(w->catalog, "o", false, CATALOG_SOURCE,
-					 &yes, NULL),
+	assert_int_equal(catalog_trusted(w->catalog, &relu, false,
+					 CATALOG_SOURCE, &yes, NULL),
 			 0);
 	assert_true(yes);
 }
@@ -419,7 +419,7 @@ static int ask_trust(struct world *w, bool any_age, enum catalog_reach reach,
 		     bool *yes)
 {
 	*yes = !w->fake.trusted;
-	return catalog_trusted(w->catalog, "o", any_age, reach, yes, NULL);
+	return catalog_trusted(w->catalog, &relu, any_age, reach, yes, NULL);
 }
 
 static void a_yes_is_believed_for_a_day(void **state)

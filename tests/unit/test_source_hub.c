@@ -48,11 +48,15 @@ static void world_init_for(struct world *w, struct server_row *rows, size_t n,
 		.deadline_ms = deadline_ms,
 	};
 
+	struct source_options so = { .http = NULL };
+
 	memset(w, 0, sizeof(*w));
 	server_start(&w->server, rows, n);
 	assert_int_equal(http_new(&w->http, &o, NULL), 0);
-	assert_int_equal(source_new(&w->source, server_url(&w->server, "//"),
-				    w->http, NULL),
+	so.http = w->http;
+	assert_int_equal(source_hub_new(&w->source,
+					server_url(&w->server, "//"), &so,
+					NULL),
 			 0);
 }
 
@@ -175,6 +179,8 @@ static const struct {
 
 static void trusts_only_whom_the_hub_marks(void **state)
 {
+	static const struct repo_id publisher = { "o-x", "r" };
+
 	(void)state;
 	for (size_t i = 0; i < N(trusts); i++) {
 		char answer[512];
@@ -188,9 +194,9 @@ static void trusts_only_whom_the_hub_marks(void **state)
 			(void)setenv("HF_TOKEN", "hf_x", 1);
 		world_init(&w, rows, N(rows));
 		(void)unsetenv("HF_TOKEN");
-		assert_int_equal(
-			w.source->ops->trusted(w.source, "o-x", &yes, &w.err),
-			trusts[i].result);
+		assert_int_equal(w.source->ops->trusted(w.source, &publisher,
+							&yes, &w.err),
+				 trusts[i].result);
 		assert_int_equal(yes, trusts[i].trusted);
 		assert_true(server_was_asked(
 			&w.server, 0,
@@ -476,6 +482,14 @@ static void takes_a_file_of_the_size_that_is_listed(void **state)
 
 /* ---- the URL of a source ---- */
 
+static int make(struct source **out, const char *url, struct err *err)
+{
+	const struct source_options o = { .http = NULL };
+	const struct source_spec spec = { .url = url };
+
+	return sources_new(out, &spec, 1, &o, err);
+}
+
 static void refuses_urls_that_are_no_endpoint(void **state)
 {
 	static const char *const bad[] = {
@@ -486,8 +500,9 @@ static void refuses_urls_that_are_no_endpoint(void **state)
 		"https://user:secret@h.example",
 		"https://h.example/?x=secret",
 		"https://h.example/#secret",
-		"git+https://h.example",
-		"http://h.example:99999",
+		"gopher+https://h.example",
+		"http://127.0.0.1:99999",
+		"http://h.example",
 		"https://h.ex ample",
 	};
 	struct source *s = NULL;
@@ -496,13 +511,12 @@ static void refuses_urls_that_are_no_endpoint(void **state)
 	(void)state;
 	for (size_t i = 0; i < N(bad); i++) {
 		err = (struct err)ERR_INIT;
-		assert_int_equal(source_new(&s, bad[i], NULL, &err), -EINVAL);
+		assert_int_equal(make(&s, bad[i], &err), -EINVAL);
 		assert_null(s);
 		assert_true(err.text[0] != '\0');
 		assert_null(strstr(err.text, "secret"));
 	}
-	assert_int_equal(source_new(&s, "https://h.example/hub//", NULL, NULL),
-			 0);
+	assert_int_equal(make(&s, "https://h.example/hub//", NULL), 0);
 	assert_string_equal(s->url, "https://h.example/hub");
 	source_free(s);
 }
