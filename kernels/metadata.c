@@ -5,23 +5,33 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "tree.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /*
  * Judged as the reference does (its parser is a typed one): a key that it
  * knows must be well-formed where it stands, an unknown one may be anything.
- * A document that is an array holds the same values in the order of the
- * table below.
+ * Each object of the schema may be an array as well, which holds the same
+ * values in the order of the object's table below.
  *
- * Narrower than the reference in one place: numbers above 2^53, which JSON
- * does not hold exactly, are refused.
+ * Narrower than the reference where the house is: NUL in a string, and
+ * nesting (base/json.h).
  */
 
-enum field {
+#define REQUIRED 1u
+#define NULL_IS_ABSENT 2u
+
+struct field {
+	const char *name;
+	const char *alias; /* an older name of the same, or NULL */
+	unsigned rule;
+};
+
+enum top {
 	F_NAME,
 	F_ID,
 	F_VERSION,
@@ -37,25 +47,84 @@ enum field {
 	F_COUNT,
 };
 
-#define REQUIRED 1u
-#define NULL_IS_ABSENT 2u
+static const struct field top_fields[F_COUNT] = {
+	[F_NAME] = { "name", NULL, REQUIRED },
+	[F_ID] = { "id", NULL, REQUIRED },
+	[F_VERSION] = { "version", NULL, REQUIRED },
+	[F_MINVER] = { "kernels-minver", NULL, NULL_IS_ABSENT },
+	[F_LICENSE] = { "license", NULL, REQUIRED },
+	[F_UPSTREAM] = { "upstream", NULL, NULL_IS_ABSENT },
+	[F_SOURCE] = { "source", NULL, NULL_IS_ABSENT },
+	[F_PYTHON_DEPENDS] = { "python-depends", NULL, REQUIRED },
+	[F_KERNEL_DEPENDS] = { "kernel-depends", NULL, 0 },
+	[F_BACKEND] = { "backend", NULL, REQUIRED },
+	[F_DIGEST] = { "digest", NULL, NULL_IS_ABSENT },
+	[F_PROVENANCE] = { "provenance", NULL, NULL_IS_ABSENT },
+};
 
-static const struct {
-	const char *name;
-	unsigned rule;
-} fields[F_COUNT] = {
-	[F_NAME] = { "name", REQUIRED },
-	[F_ID] = { "id", REQUIRED },
-	[F_VERSION] = { "version", REQUIRED },
-	[F_MINVER] = { "kernels-minver", NULL_IS_ABSENT },
-	[F_LICENSE] = { "license", REQUIRED },
-	[F_UPSTREAM] = { "upstream", NULL_IS_ABSENT },
-	[F_SOURCE] = { "source", NULL_IS_ABSENT },
-	[F_PYTHON_DEPENDS] = { "python-depends", REQUIRED },
-	[F_KERNEL_DEPENDS] = { "kernel-depends", 0 },
-	[F_BACKEND] = { "backend", REQUIRED },
-	[F_DIGEST] = { "digest", NULL_IS_ABSENT },
-	[F_PROVENANCE] = { "provenance", NULL_IS_ABSENT },
+enum depend {
+	D_REPO,
+	D_VERSION,
+	D_REVISION,
+	D_COUNT,
+};
+
+static const struct field depend_fields[D_COUNT] = {
+	[D_REPO] = { "repo-id", NULL, REQUIRED },
+	[D_VERSION] = { "version", NULL, NULL_IS_ABSENT },
+	[D_REVISION] = { "revision", NULL, NULL_IS_ABSENT },
+};
+
+enum backend {
+	B_TYPE,
+	B_ARCHS,
+	B_COUNT,
+};
+
+static const struct field backend_fields[B_COUNT] = {
+	[B_TYPE] = { "type", NULL, REQUIRED },
+	[B_ARCHS] = { "archs", NULL, NULL_IS_ABSENT },
+};
+
+enum digest_field {
+	G_ALGORITHM,
+	G_FILES,
+	G_COUNT,
+};
+
+static const struct field digest_fields[G_COUNT] = {
+	[G_ALGORITHM] = { "algorithm", NULL, REQUIRED },
+	[G_FILES] = { "files", NULL, REQUIRED },
+};
+
+enum provenance {
+	P_BUILDER,
+	P_KERNEL,
+	P_COUNT,
+};
+
+static const struct field provenance_fields[P_COUNT] = {
+	[P_BUILDER] = { "kernel-builder", NULL, REQUIRED },
+	[P_KERNEL] = { "kernel", NULL, NULL_IS_ABSENT },
+};
+
+enum origin {
+	O_VERSION,
+	O_COMMIT,
+	O_DIRTY,
+	O_COUNT,
+};
+
+static const struct field builder_fields[O_COUNT] = {
+	[O_VERSION] = { "version", NULL, REQUIRED },
+	[O_COMMIT] = { "commit", "sha", 0 },
+	[O_DIRTY] = { "dirty", NULL, 0 },
+};
+
+/* without the version */
+static const struct field kernel_fields[O_COUNT - 1] = {
+	[O_COMMIT - 1] = { "commit", "sha", REQUIRED },
+	[O_DIRTY - 1] = { "dirty", NULL, REQUIRED },
 };
 
 static int bad(struct err *err, const char *key, const char *what)
@@ -63,61 +132,85 @@ static int bad(struct err *err, const char *key, const char *what)
 	return err_set(err, EINVAL, "metadata: '%s' %s", key, what);
 }
 
-/* The member, with a null taken for none. */
-static const struct json *member(const struct json *j, const char *name)
+/* ---- the objects of the schema ---- */
+
+struct shape {
+	const char *key; /* of the object itself, for messages */
+	const struct field *fields;
+	size_t count;
+	bool closed; /* unknown keys are refused */
+};
+
+static int collect_object(const struct json *j, const struct shape *s,
+			  const struct json **f, struct err *err)
 {
-	const struct json *m = json_get(j, name);
+	for (const struct json *m = json_first(j); m; m = json_next(m)) {
+		size_t i = 0;
 
-	return m && json_is_null(m) ? NULL : m;
-}
-
-/* ---- the fields ---- */
-
-static int collect_object(const struct json *root, const struct json **f,
-			  struct err *err)
-{
-	for (const struct json *m = json_first(root); m; m = json_next(m)) {
-		for (size_t i = 0; i < F_COUNT; i++) {
-			if (strcmp(json_name(m), fields[i].name) != 0)
-				continue;
-			if (f[i])
-				return bad(err, fields[i].name,
-					   "is there twice");
-			f[i] = m;
-		}
+		while (i < s->count &&
+		       strcmp(json_name(m), s->fields[i].name) != 0 &&
+		       (!s->fields[i].alias ||
+			strcmp(json_name(m), s->fields[i].alias) != 0))
+			i++;
+		if (i == s->count && s->closed)
+			return bad(err, s->key, "holds an unknown key");
+		if (i == s->count)
+			continue;
+		if (f[i])
+			return err_set(err, EINVAL,
+				       "metadata: '%s' is there twice",
+				       s->fields[i].name);
+		f[i] = m;
 	}
 	return 0;
 }
 
-static int collect(const struct json *root, const struct json **f,
-		   struct err *err)
+/* The values of an object, or of an array that stands for it, into f, which
+ * is all NULL. What may be null is NULL then. */
+static int collect(const struct json *j, const struct shape *s,
+		   const struct json **f, struct err *err)
 {
-	const struct json *item = json_first(root);
-	int r;
+	const struct json *item = json_first(j);
 
-	if (json_is_array(root)) {
-		if (json_count(root) != F_COUNT)
+	if (json_is_array(j)) {
+		if (json_count(j) != s->count)
 			return err_set(err, EINVAL,
-				       "metadata: an array of %zu values, "
-				       "expected %d",
-				       json_count(root), F_COUNT);
-		for (size_t i = 0; i < F_COUNT; i++, item = json_next(item))
+				       "metadata: '%s' is an array of %zu "
+				       "values, expected %zu",
+				       s->key, json_count(j), s->count);
+		for (size_t i = 0; i < s->count; i++, item = json_next(item))
 			f[i] = item;
-	} else if (json_is_object(root)) {
-		r = collect_object(root, f, err);
+	} else if (json_is_object(j)) {
+		int r = collect_object(j, s, f, err);
+
 		if (r < 0)
 			return r;
 	} else {
-		return err_set(err, EINVAL, "metadata: no JSON object");
+		return bad(err, s->key, "is no object");
 	}
-	for (size_t i = 0; i < F_COUNT; i++) {
+	for (size_t i = 0; i < s->count; i++) {
 		if (f[i] && json_is_null(f[i]) &&
-		    (fields[i].rule & NULL_IS_ABSENT))
+		    (s->fields[i].rule & NULL_IS_ABSENT))
 			f[i] = NULL;
-		if (!f[i] && (fields[i].rule & REQUIRED))
-			return bad(err, fields[i].name, "is missing");
+		if (!f[i] && (s->fields[i].rule & REQUIRED))
+			return err_set(err, EINVAL,
+				       "metadata: '%s' is missing",
+				       s->fields[i].name);
 	}
 	return 0;
+}
+
+/* ---- texts ---- */
+
+static int take_text(char **out, const struct json *j, const char *key,
+		     struct err *err)
+{
+	const char *s = json_string(j);
+
+	if (!s)
+		return bad(err, key, "is no string");
+	*out = text_dup(s, strlen(s));
+	return *out ? 0 : err_errno(err, ENOMEM, "metadata");
 }
 
 static bool is_lower(char c)
@@ -137,71 +230,165 @@ static int take_name(struct metadata *m, const struct json *j, struct err *err)
 
 	if (!s)
 		return bad(err, "name", "is no string");
-	if (n < 2 || n >= sizeof(m->name) || !is_lower(s[0]) ||
-	    !is_alnum(s[n - 1]))
+	if (n < 2 || !is_lower(s[0]) || !is_alnum(s[n - 1]))
 		return bad(err, "name", "is no kernel's name");
 	for (size_t i = 0; i < n; i++) {
 		if (!is_alnum(s[i]) && s[i] != '-')
 			return bad(err, "name", "is no kernel's name");
 	}
-	return text_copy(m->name, sizeof(m->name), s);
+	return take_text(&m->name, j, "name", err);
 }
 
-/* Three numbers; blanks around them and a '+' are let pass, as there. */
-static int check_minver(const struct json *j, struct err *err)
+static bool is_blank(const char *s, size_t n)
 {
+	static const char *const wide[] = {
+		"\xc2\x85", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002",
+		"\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008",
+		"\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f",
+		"\u3000",
+	};
+
+	if (n == 1)
+		return *s == ' ' || (*s >= '\t' && *s <= '\r');
+	for (size_t i = 0; i < sizeof(wide) / sizeof(*wide); i++) {
+		if (strlen(wide[i]) == n && !strncmp(s, wide[i], n))
+			return true;
+	}
+	return false;
+}
+
+/* Without the white space of Unicode at both ends. */
+static void trim(const char **s, const char **end)
+{
+	for (bool more = true; more;) {
+		size_t left = (size_t)(*end - *s);
+
+		more = false;
+		for (size_t n = 1; n <= 3 && n <= left && !more; n++) {
+			if (is_blank(*s, n)) {
+				*s += n;
+				more = true;
+			} else if (is_blank(*end - n, n)) {
+				*end -= n;
+				more = true;
+			}
+		}
+	}
+}
+
+/* Three numbers; white space around all and a '+' before each pass. */
+static int take_minver(struct metadata *m, const struct json *j,
+		       struct err *err)
+{
+	static const char what[] = "is no version of three numbers";
 	const char *s = json_string(j);
-	unsigned parts = 0;
+	uint64_t part[3] = { 0 };
+	const char *end;
 
 	if (!j)
 		return 0;
 	if (!s)
 		return bad(err, "kernels-minver", "is no string");
-	s += strspn(s, " \t\r\n");
-	do {
-		size_t n;
+	end = s + strlen(s);
+	trim(&s, &end);
+	for (size_t i = 0; i < 3; i++) {
+		const char *start;
 
-		s += *s == '+';
-		n = strspn(s, "0123456789");
-		if (n == 0 || n > 20)
-			return bad(err, "kernels-minver",
-				   "is no version of three numbers");
-		s += n;
-		parts++;
-	} while (*s == '.' && s++);
-	if (parts != 3 || s[strspn(s, " \t\r\n")])
-		return bad(err, "kernels-minver",
-			   "is no version of three numbers");
+		if (i && (s == end || *s++ != '.'))
+			return bad(err, "kernels-minver", what);
+		s += s < end && *s == '+';
+		for (start = s; s < end && isdigit((unsigned char)*s); s++) {
+			uint64_t digit = (uint64_t)(*s - '0');
+
+			if (part[i] > (UINT64_MAX - digit) / 10)
+				return bad(err, "kernels-minver", what);
+			part[i] = part[i] * 10 + digit;
+		}
+		if (s == start)
+			return bad(err, "kernels-minver", what);
+	}
+	if (s != end)
+		return bad(err, "kernels-minver", what);
+	(void)snprintf(m->minver, sizeof(m->minver), "%llu.%llu.%llu",
+		       (unsigned long long)part[0], (unsigned long long)part[1],
+		       (unsigned long long)part[2]);
 	return 0;
 }
 
-/* A git URL, or host:path as scp spells it. */
-static int check_git_url(const struct json *j, const char *key, struct err *err)
+static bool is_scheme(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!isalpha((unsigned char)s[i]) &&
+		    (i == 0 || (!isdigit((unsigned char)s[i]) &&
+				!strchr("+-.", s[i]))))
+			return false;
+	}
+	return n > 0;
+}
+
+static bool is_git_scheme(const char *s, size_t n)
 {
 	static const char *const schemes[] = {
 		"https",   "http",	"git",	    "ssh",
 		"git+ssh", "git+https", "git+http",
 	};
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		if (strlen(schemes[i]) == n && !strncasecmp(schemes[i], s, n))
+			return true;
+	}
+	return false;
+}
+
+/* "[user@]host[:port]…": a host, and a number where a port stands. */
+static bool is_authority(const char *s)
+{
+	size_t n = strcspn(s, "/?#");
+	const char *at = memrchr(s, '@', n);
+	const char *host = at ? at + 1 : s;
+	const char *end = s + n;
+	const char *colon = *host == '[' ? NULL
+					 : memchr(host, ':',
+						  (size_t)(end - host));
+	uint32_t port = 0;
+
+	if (host == end || host == colon)
+		return false;
+	for (const char *p = colon ? colon + 1 : end; p < end; p++) {
+		if (!isdigit((unsigned char)*p))
+			return false;
+		port = port * 10 + (uint32_t)(*p - '0');
+		if (port > UINT16_MAX)
+			return false;
+	}
+	return true;
+}
+
+/* A git URL, or host:path as scp spells it. */
+static int check_git_url(const struct json *j, const char *key, struct err *err)
+{
 	const char *s = json_string(j);
 	const char *colon;
+	size_t slashes;
 
 	if (!j)
 		return 0;
 	if (!s)
 		return bad(err, key, "is no string");
 	colon = strchr(s, ':');
-	if (!colon || colon == s || !colon[1])
+	if (!colon || colon == s)
 		return bad(err, key, "is no git URL");
-	if (strncmp(colon, "://", 3) != 0)
-		return memchr(s, '/', (size_t)(colon - s))
-			       ? bad(err, key, "is no git URL")
-			       : 0;
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (strlen(schemes[i]) == (size_t)(colon - s) &&
-		    strncmp(s, schemes[i], (size_t)(colon - s)) == 0 &&
-		    colon[3])
-			return 0;
-	}
+	if (!is_scheme(s, (size_t)(colon - s)))
+		return colon[1] ? 0 : bad(err, key, "is no git URL");
+	if (!is_git_scheme(s, (size_t)(colon - s)))
+		return bad(err, key, "has an unknown scheme");
+	slashes = strspn(colon + 1, "/");
+	/* those of the web need no slashes, with the others a name could not
+	 * be told from a path */
+	if (!strncasecmp(s, "http", 4) || slashes == 2)
+		return is_authority(colon + 1 + slashes)
+			       ? 0
+			       : bad(err, key, "is no git URL");
 	return bad(err, key, "is no git URL");
 }
 
@@ -216,46 +403,80 @@ static int check_strings(const struct json *j, const char *key, struct err *err)
 	return 0;
 }
 
-static int check_kernel_depend(const struct json *j, struct err *err)
-{
-	static const char key[] = "kernel-depends";
-	const struct json *version = member(j, "version");
-	const struct json *revision = member(j, "revision");
-	uint64_t number;
+/* ---- what it needs ---- */
 
-	if (!json_is_object(j) || !json_get_string(j, "repo-id"))
-		return bad(err, key, "has an entry without 'repo-id'");
-	for (const struct json *m = json_first(j); m; m = json_next(m)) {
-		if (strcmp(json_name(m), "repo-id") != 0 &&
-		    strcmp(json_name(m), "version") != 0 &&
-		    strcmp(json_name(m), "revision") != 0)
-			return bad(err, key,
-				   "has an entry with an unknown "
-				   "key");
-	}
-	if (!version == !revision)
-		return bad(err, key,
+static int take_python_depends(struct metadata *m, const struct json *j,
+			       struct err *err)
+{
+	size_t count = json_count(j);
+	int r = check_strings(j, "python-depends", err);
+
+	if (r < 0 || count == 0)
+		return r;
+	m->python_depends = calloc(count, sizeof(*m->python_depends));
+	if (!m->python_depends)
+		return err_errno(err, ENOMEM, "metadata");
+	for (const struct json *i = json_first(j); i && r == 0;
+	     i = json_next(i))
+		r = take_text(&m->python_depends[m->python_count++], i,
+			      "python-depends", err);
+	return r;
+}
+
+static int take_depend(struct metadata_depend *d, const struct json *j,
+		       struct err *err)
+{
+	static const struct shape shape = { "kernel-depends", depend_fields,
+					    D_COUNT, true };
+	const struct json *f[D_COUNT] = { NULL };
+	int r = collect(j, &shape, f, err);
+
+	if (r < 0)
+		return r;
+	if (!f[D_VERSION] == !f[D_REVISION])
+		return bad(err, shape.key,
 			   "has an entry without exactly one of "
 			   "'version' and 'revision'");
-	if ((version && !json_u64(version, &number)) ||
-	    (revision && !json_is_string(revision)))
-		return bad(err, key, "has an entry with a malformed version");
+	if (f[D_VERSION] && !json_whole(f[D_VERSION], &d->version))
+		return bad(err, shape.key, "has an entry with a malformed "
+					   "version");
+	d->has_version = f[D_VERSION] != NULL;
+	r = take_text(&d->repo_id, f[D_REPO], "repo-id", err);
+	if (r == 0 && f[D_REVISION])
+		r = take_text(&d->revision, f[D_REVISION], "revision", err);
+	if (r < 0)
+		return r;
+	if (!d->revision)
+		d->revision = text_dup("", 0);
+	if (!d->revision)
+		return err_errno(err, ENOMEM, "metadata");
+	/* the schema takes any text; who follows it sees that it is none */
+	(void)ref_parse_repo(&d->repo, d->repo_id, NULL);
 	return 0;
 }
 
-static int check_kernel_depends(const struct json *j, struct err *err)
+static int take_depends(struct metadata *m, const struct json *j,
+			struct err *err)
 {
+	size_t count = json_count(j);
 	int r = 0;
 
 	if (!j)
 		return 0;
 	if (!json_is_array(j))
 		return bad(err, "kernel-depends", "is no list");
+	if (count == 0)
+		return 0;
+	m->depends = calloc(count, sizeof(*m->depends));
+	if (!m->depends)
+		return err_errno(err, ENOMEM, "metadata");
 	for (const struct json *i = json_first(j); i && r == 0;
 	     i = json_next(i))
-		r = check_kernel_depend(i, err);
+		r = take_depend(&m->depends[m->depend_count++], i, err);
 	return r;
 }
+
+/* ---- the other objects ---- */
 
 static int take_backend(struct metadata *m, const struct json *j,
 			struct err *err)
@@ -263,67 +484,79 @@ static int take_backend(struct metadata *m, const struct json *j,
 	static const char *const types[] = {
 		"cann", "cpu", "cuda", "metal", "neuron", "rocm", "tpu", "xpu",
 	};
-	const char *type = json_get_string(j, "type");
-	const struct json *archs = member(j, "archs");
+	static const struct shape shape = { "backend", backend_fields, B_COUNT,
+					    false };
+	const struct json *f[B_COUNT] = { NULL };
+	const char *type;
+	int r = collect(j, &shape, f, err);
 
-	if (!json_is_object(j) || !type)
-		return bad(err, "backend", "has no 'type'");
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+	if (r < 0)
+		return r;
+	type = json_string(f[B_TYPE]);
+	for (size_t i = 0; type && i < sizeof(types) / sizeof(types[0]); i++) {
 		if (strcmp(type, types[i]) != 0)
 			continue;
 		(void)text_copy(m->backend, sizeof(m->backend), type);
-		return archs ? check_strings(archs, "backend.archs", err) : 0;
+		return f[B_ARCHS]
+			       ? check_strings(f[B_ARCHS], "backend.archs", err)
+			       : 0;
 	}
 	return bad(err, "backend", "has an unknown 'type'");
+}
+
+static int take_files(struct metadata *m, const struct json *files,
+		      struct err *err)
+{
+	size_t count = json_count(files);
+	int r = 0;
+
+	m->digest = calloc(count ? count : 1, sizeof(*m->digest));
+	if (!m->digest)
+		return err_errno(err, ENOMEM, "metadata");
+	for (const struct json *f = json_first(files); f && r == 0;
+	     f = json_next(f)) {
+		struct metadata_file *file = &m->digest[m->digest_count++];
+
+		file->path = text_dup(json_name(f), strlen(json_name(f)));
+		if (!file->path)
+			return err_errno(err, ENOMEM, "metadata");
+		r = take_text(&file->hash, f, "digest.files", err);
+	}
+	return r;
 }
 
 static int take_digest(struct metadata *m, const struct json *j,
 		       struct err *err)
 {
-	const char *algorithm = json_get_string(j, "algorithm");
-	const struct json *files = json_get(j, "files");
-	size_t count;
+	static const struct shape shape = { "digest", digest_fields, G_COUNT,
+					    false };
+	const struct json *f[G_COUNT] = { NULL };
+	const char *algorithm;
+	int r;
 
 	if (!j)
 		return 0;
-	if (!json_is_object(j) || !algorithm ||
-	    (strcmp(algorithm, "sha256") != 0 &&
-	     strcmp(algorithm, "sha512") != 0))
+	r = collect(j, &shape, f, err);
+	if (r < 0)
+		return r;
+	algorithm = json_string(f[G_ALGORITHM]);
+	m->digest_sha512 = algorithm && !strcmp(algorithm, "sha512");
+	if (!algorithm || (!m->digest_sha512 && strcmp(algorithm, "sha256")))
 		return bad(err, "digest", "has no known 'algorithm'");
-	if (!json_is_object(files))
+	if (!json_is_object(f[G_FILES]))
 		return bad(err, "digest", "has no 'files'");
-	count = json_count(files);
-	m->digest_files = calloc(count ? count : 1, sizeof(char *));
-	if (!m->digest_files)
-		return err_errno(err, ENOMEM, "metadata");
-	for (const struct json *f = json_first(files); f; f = json_next(f)) {
-		const char *name = json_name(f);
-
-		if (!json_is_string(f))
-			return bad(err, "digest", "holds what is no string");
-		m->digest_files[m->digest_count] = text_dup(name, strlen(name));
-		if (!m->digest_files[m->digest_count])
-			return err_errno(err, ENOMEM, "metadata");
-		m->digest_count++;
-	}
-	return 0;
+	return take_files(m, f[G_FILES], err);
 }
 
-/* `commit` (once `sha`) and `dirty`: both, or neither where that is allowed. */
-static int check_origin(const struct json *j, const char *key, bool needed,
-			bool *dirty, struct err *err)
+/* `commit` and `dirty`: both, or neither where that is allowed. */
+static int take_origin(const struct json *commit, const struct json *flag,
+		       const char *key, bool *dirty, struct err *err)
 {
-	const struct json *commit = member(j, "commit");
-	const struct json *flag = member(j, "dirty");
-	const char *hex;
-	size_t n;
+	const char *hex = json_string(commit);
+	size_t n = hex ? strlen(hex) : 0;
 
-	if (!commit)
-		commit = member(j, "sha");
-	if (!commit && !flag && !needed)
+	if (!commit && !flag)
 		return 0;
-	hex = json_string(commit);
-	n = hex ? strlen(hex) : 0;
 	if ((n != 40 && n != 64) || strspn(hex, "0123456789abcdefABCDEF") != n)
 		return bad(err, key, "has no whole 'commit'");
 	/* a flag reads the same whatever the fallback, nothing else does */
@@ -336,50 +569,57 @@ static int check_origin(const struct json *j, const char *key, bool needed,
 static int take_provenance(struct metadata *m, const struct json *j,
 			   struct err *err)
 {
-	const struct json *builder = json_get(j, "kernel-builder");
-	const struct json *kernel = member(j, "kernel");
-	bool builder_dirty = false;
+	static const struct shape shape = { "provenance", provenance_fields,
+					    P_COUNT, false };
+	static const struct shape builder = { "provenance.kernel-builder",
+					      builder_fields, O_COUNT, false };
+	static const struct shape kernel = { "provenance.kernel", kernel_fields,
+					     O_COUNT - 1, false };
+	const struct json *p[P_COUNT] = { NULL };
+	const struct json *b[O_COUNT] = { NULL };
+	const struct json *k[O_COUNT - 1] = { NULL };
 	int r;
 
 	if (!j)
 		return 0;
-	if (!json_is_object(j) || !json_is_object(builder) ||
-	    !json_get_string(builder, "version"))
-		return bad(err, "provenance",
-			   "has no 'kernel-builder' with a "
-			   "version");
-	r = check_origin(builder, "provenance.kernel-builder", false,
-			 &builder_dirty, err);
-	if (r < 0 || !kernel)
+	r = collect(j, &shape, p, err);
+	if (r == 0)
+		r = collect(p[P_BUILDER], &builder, b, err);
+	if (r == 0 && !json_is_string(b[O_VERSION]))
+		r = bad(err, builder.key, "has a 'version' that is no string");
+	if (r == 0)
+		r = take_origin(b[O_COMMIT], b[O_DIRTY], builder.key,
+				&m->builder_dirty, err);
+	if (r < 0 || !p[P_KERNEL])
 		return r;
-	if (!json_is_object(kernel))
-		return bad(err, "provenance.kernel", "is no object");
-	return check_origin(kernel, "provenance.kernel", true, &m->dirty, err);
+	r = collect(p[P_KERNEL], &kernel, k, err);
+	return r < 0 ? r
+		     : take_origin(k[O_COMMIT - 1], k[O_DIRTY - 1], kernel.key,
+				   &m->dirty, err);
 }
 
 static int take_fields(struct metadata *m, const struct json **f,
 		       struct err *err)
 {
 	uint64_t version;
-	int r;
+	int r = take_name(m, f[F_NAME], err);
 
-	if (!json_is_string(f[F_ID]))
-		return bad(err, "id", "is no string");
-	if (!json_is_string(f[F_LICENSE]))
-		return bad(err, "license", "is no string");
-	if (!json_u64(f[F_VERSION], &version))
-		return bad(err, "version", "is no whole number");
-	r = take_name(m, f[F_NAME], err);
 	if (r == 0)
-		r = check_minver(f[F_MINVER], err);
+		r = take_text(&m->id, f[F_ID], "id", err);
+	if (r == 0 && !json_is_string(f[F_LICENSE]))
+		r = bad(err, "license", "is no string");
+	if (r == 0 && !json_whole(f[F_VERSION], &version))
+		r = bad(err, "version", "is no whole number");
+	if (r == 0)
+		r = take_minver(m, f[F_MINVER], err);
 	if (r == 0)
 		r = check_git_url(f[F_UPSTREAM], "upstream", err);
 	if (r == 0)
 		r = check_git_url(f[F_SOURCE], "source", err);
 	if (r == 0)
-		r = check_strings(f[F_PYTHON_DEPENDS], "python-depends", err);
+		r = take_python_depends(m, f[F_PYTHON_DEPENDS], err);
 	if (r == 0)
-		r = check_kernel_depends(f[F_KERNEL_DEPENDS], err);
+		r = take_depends(m, f[F_KERNEL_DEPENDS], err);
 	if (r == 0)
 		r = take_backend(m, f[F_BACKEND], err);
 	if (r == 0)
@@ -392,6 +632,8 @@ static int take_fields(struct metadata *m, const struct json **f,
 int metadata_parse(struct metadata *out, const char *s, size_t n,
 		   struct err *err)
 {
+	static const struct shape shape = { "metadata", top_fields, F_COUNT,
+					    false };
 	AUTO(auto_json) struct json *root = NULL;
 	const struct json *f[F_COUNT] = { NULL };
 	struct metadata m = { .dirty = false };
@@ -404,12 +646,12 @@ int metadata_parse(struct metadata *out, const char *s, size_t n,
 	if (n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
 		return err_set(err, EINVAL,
 			       "metadata: begins with a byte order mark");
-	r = json_parse(&root, s, n, err);
+	r = json_parse_strict(&root, s, n, err);
 	if (r < 0) {
 		(void)err_wrap(err, r, "metadata");
 		return r == -ENOMEM ? r : -EINVAL;
 	}
-	r = collect(root, f, err);
+	r = collect(root, &shape, f, err);
 	if (r == 0)
 		r = take_fields(&m, f, err);
 	if (r < 0) {
@@ -422,34 +664,20 @@ int metadata_parse(struct metadata *out, const char *s, size_t n,
 
 void metadata_done(struct metadata *m)
 {
-	for (size_t i = 0; i < m->digest_count; i++)
-		free(m->digest_files[i]);
-	free(m->digest_files);
-	memset(m, 0, sizeof(*m));
-}
-
-int metadata_complete(const struct metadata *m, const struct tree *build,
-		      struct err *err)
-{
-	const char *first = NULL;
-	size_t missing = 0;
-
-	for (size_t i = 0; i < m->digest_count; i++) {
-		uint32_t at = tree_find(build, m->digest_files[i]);
-		struct tree_entry e = { .kind = TREE_FOLDER };
-
-		if (at != TREE_NONE)
-			tree_get(build, at, &e);
-		if (e.kind != TREE_FOLDER)
-			continue;
-		missing++;
-		if (!first)
-			first = m->digest_files[i];
+	for (size_t i = 0; i < m->depend_count; i++) {
+		free(m->depends[i].repo_id);
+		free(m->depends[i].revision);
 	}
-	if (!missing)
-		return 0;
-	return err_set(err, ENOENT,
-		       "incomplete upload: %zu of the %zu files of its digest "
-		       "are missing, the first is '%.300s'",
-		       missing, m->digest_count, first);
+	for (size_t i = 0; i < m->python_count; i++)
+		free(m->python_depends[i]);
+	for (size_t i = 0; i < m->digest_count; i++) {
+		free(m->digest[i].path);
+		free(m->digest[i].hash);
+	}
+	free(m->depends);
+	free(m->python_depends);
+	free(m->digest);
+	free(m->name);
+	free(m->id);
+	memset(m, 0, sizeof(*m));
 }

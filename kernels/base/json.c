@@ -2,6 +2,7 @@
 #include "json.h"
 
 #include "err.h"
+#include "text.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
@@ -150,6 +151,146 @@ int json_parse(struct json **out, const char *s, size_t n, struct err *err)
 	return 0;
 }
 
+/* ---- parsing as others do ---- */
+
+/*
+ * The numbers of the text and those of the tree, in the same order. cJSON
+ * keeps a double of each and not how it was spelled; the spelling is put
+ * where the text of a string would be, which cJSON frees with the node.
+ */
+struct numbers {
+	cJSON *chain[JSON_DEPTH + 2]; /* from the root to the place */
+	size_t depth;
+};
+
+/* The node behind the last one in the order of the text, or NULL. */
+static cJSON *number_step(struct numbers *w)
+{
+	cJSON *at = w->chain[w->depth - 1];
+
+	if (at->child && w->depth < sizeof(w->chain) / sizeof(*w->chain)) {
+		w->chain[w->depth++] = at->child;
+		return at->child;
+	}
+	while (w->depth > 1 && !w->chain[w->depth - 1]->next)
+		w->depth--;
+	if (w->depth == 1)
+		return NULL;
+	at = w->chain[w->depth - 1]->next;
+	w->chain[w->depth - 1] = at;
+	return at;
+}
+
+static cJSON *number_next(struct numbers *w)
+{
+	cJSON *at = number_step(w);
+
+	while (at && !cJSON_IsNumber(at))
+		at = number_step(w);
+	return at;
+}
+
+static size_t digits(const char *p, const char *end)
+{
+	size_t n = 0;
+
+	while (p + n < end && isdigit((unsigned char)p[n]))
+		n++;
+	return n;
+}
+
+/* Length of the number at p as RFC 8259 spells it; 0: it does not. */
+static size_t number_length(const char *p, const char *end)
+{
+	const char *start = p;
+	size_t n;
+
+	p += *p == '-';
+	n = digits(p, end);
+	if (n == 0 || (n > 1 && *p == '0'))
+		return 0;
+	p += n;
+	if (p < end && *p == '.') {
+		n = digits(p + 1, end);
+		if (n == 0)
+			return 0;
+		p += 1 + n;
+	}
+	if (p < end && (*p == 'e' || *p == 'E')) {
+		p++;
+		p += p < end && (*p == '+' || *p == '-');
+		n = digits(p, end);
+		if (n == 0)
+			return 0;
+		p += n;
+	}
+	return (size_t)(p - start);
+}
+
+static int keep_number(struct numbers *w, const char *p, size_t len,
+		       struct err *err)
+{
+	cJSON *at = number_next(w);
+
+	if (!at || len == 0)
+		return err_set(err, EINVAL, "JSON: no number");
+	at->valuestring = cJSON_malloc(len + 1);
+	if (!at->valuestring)
+		return err_errno(err, ENOMEM, "JSON");
+	memcpy(at->valuestring, p, len);
+	at->valuestring[len] = '\0';
+	return 0;
+}
+
+static int keep_numbers(cJSON *root, const char *s, size_t n, struct err *err)
+{
+	struct numbers w = { .depth = 1 };
+	const char *end = s + n;
+	bool in_string = false;
+	/* a root that is one number has no chain to walk */
+	cJSON top = { .child = root };
+
+	w.chain[0] = &top;
+	for (const char *p = s; p < end; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (c < 0x20 && (in_string || !strchr("\t\r\n", c)))
+			return err_set(err, EINVAL,
+				       "JSON: a control byte at byte %td",
+				       p - s);
+		if (c == '"')
+			in_string = !in_string;
+		else if (in_string)
+			p += c == '\\';
+		else if (c == '-' || isdigit(c)) {
+			size_t len = number_length(p, end);
+			int r = keep_number(&w, p, len, err);
+
+			if (r < 0)
+				return r;
+			p += len - 1;
+		}
+	}
+	return 0;
+}
+
+int json_parse_strict(struct json **out, const char *s, size_t n,
+		      struct err *err)
+{
+	struct json *root = NULL;
+	int r = json_parse(&root, s, n, err);
+
+	if (r < 0)
+		return r;
+	r = keep_numbers((cJSON *)(void *)root, s, n, err);
+	if (r < 0) {
+		json_free(root);
+		return r;
+	}
+	*out = root;
+	return 0;
+}
+
 void json_free(struct json *root)
 {
 	cJSON_Delete((cJSON *)(void *)root);
@@ -236,6 +377,12 @@ bool json_u64(const struct json *j, uint64_t *out)
 		return false;
 	*out = (uint64_t)d;
 	return true;
+}
+
+bool json_whole(const struct json *j, uint64_t *out)
+{
+	return cJSON_IsNumber(node(j)) && node(j)->valuestring &&
+	       text_to_u64(node(j)->valuestring, UINT64_MAX, out) == 0;
 }
 
 bool json_bool(const struct json *j, bool fallback)

@@ -26,6 +26,13 @@ struct json;
 
 /* Parse n bytes. The caller frees the root with json_free(). */
 int json_parse(struct json **out, const char *s, size_t n, struct err *err);
+/*
+ * The same for documents of which another parser must think the same: what
+ * cJSON lets pass and RFC 8259 does not is refused (control bytes, "01"), and
+ * json_whole() knows how each number is spelled.
+ */
+int json_parse_strict(struct json **out, const char *s, size_t n,
+		      struct err *err);
 void json_free(struct json *root);  /* NULL allowed */
 void auto_json(struct json **root); /* for AUTO() */
 
@@ -51,6 +58,11 @@ const char *json_get_string(const struct json *j, const char *name);
  * false when j is NULL, no number, negative, fractional or larger.
  */
 bool json_u64(const struct json *j, uint64_t *out);
+/*
+ * A number from 0 to 2^64 - 1 that is spelled with digits alone; only in a
+ * document of json_parse_strict(), false in any other.
+ */
+bool json_whole(const struct json *j, uint64_t *out);
 /* true or false; `fallback` when j is NULL or of another type. */
 bool json_bool(const struct json *j, bool fallback);
 

@@ -21,7 +21,7 @@ static struct tree *build_of(const struct metadata *m, size_t count)
 
 	FUZZ_CHECK(tree_builder_new(&b, NULL) == 0);
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = tree_builder_add(b, m->digest_files[i], TREE_FILE, 1, &d,
+		r = tree_builder_add(b, m->digest[i].path, TREE_FILE, 1, &d,
 				     NULL);
 	if (r == 0 && tree_builder_end(b, &bytes, &n, NULL) == 0)
 		FUZZ_CHECK(tree_from_bytes(&t, bytes, n, NULL) == 0);

@@ -42,10 +42,10 @@ static void reads_a_whole_document(void **state)
 	assert_string_equal(m.backend, "cuda");
 	assert_true(m.dirty);
 	assert_int_equal(m.digest_count, 2);
-	assert_string_equal(m.digest_files[0], "b.py");
-	assert_string_equal(m.digest_files[1], "a/c.so");
+	assert_string_equal(m.digest[0].path, "b.py");
+	assert_string_equal(m.digest[1].path, "a/c.so");
 	metadata_done(&m);
-	assert_null(m.digest_files);
+	assert_null(m.digest);
 }
 
 static void takes_null_for_absent_where_the_reference_does(void **state)
@@ -59,7 +59,7 @@ static void takes_null_for_absent_where_the_reference_does(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&m, s, NULL), 0);
-	assert_null(m.digest_files);
+	assert_null(m.digest);
 	assert_int_equal(m.digest_count, 0);
 	assert_false(m.dirty);
 	metadata_done(&m);
