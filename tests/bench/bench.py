@@ -25,8 +25,8 @@ sys.dont_write_bytecode = True
 import table  # noqa: E402  (nothing may be written beside the sources)
 from bed import PROGRAM, Bed  # noqa: E402
 
-GROUPS = ("requests", "stalled", "crowd", "path", "commands", "reference",
-          "modules")
+GROUPS = ("requests", "stalled", "crowd", "path", "commands", "crowded",
+          "reference", "modules")
 ROUNDS = 5
 
 
