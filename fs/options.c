@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define CONFIG_MAX (1u << 20)
@@ -69,7 +70,15 @@ unsigned options_bit(const struct option *row)
 
 bool options_is_list(const struct option *row)
 {
-	return row->kind == OPTION_TRUST || row->kind == OPTION_IMPORT;
+	return row->kind == OPTION_TRUST || row->kind == OPTION_IMPORT ||
+	       row->kind == OPTION_SOURCE || row->kind == OPTION_MIRROR ||
+	       row->kind == OPTION_TIER;
+}
+
+bool options_is_number(const struct option *row)
+{
+	return row->kind == OPTION_DURATION || row->kind == OPTION_COUNT ||
+	       row->kind == OPTION_SIZE;
 }
 
 static void *member_of(struct options *o, const struct option *row)
@@ -89,6 +98,11 @@ struct options_list *options_list_of(struct options *o,
 }
 
 uint64_t *options_number_of(struct options *o, const struct option *row)
+{
+	return member_of(o, row);
+}
+
+bool *options_flag_of(struct options *o, const struct option *row)
 {
 	return member_of(o, row);
 }
@@ -133,10 +147,11 @@ void options_done(struct options *o)
 	for (size_t i = 0; i < ROWS; i++) {
 		if (options_is_list(&table[i]))
 			options_list_done(options_list_of(o, &table[i]));
-		else if (table[i].kind != OPTION_DURATION &&
-			 table[i].kind != OPTION_COUNT)
+		else if (!options_is_number(&table[i]) &&
+			 table[i].kind != OPTION_FLAG)
 			free(*options_text_of(o, &table[i]));
 	}
+	free(o->range);
 	options_list_done(&o->fuse);
 	options_list_done(&o->words);
 	memset(o, 0, sizeof(*o));
@@ -163,37 +178,66 @@ static int store_text(struct options *o, const struct option *row,
 	return 0;
 }
 
+static int add_item(struct options *o, const struct option *row,
+		    const char *value, struct err *err)
+{
+	struct options_list *list = options_list_of(o, row);
+	size_t most = row->kind == OPTION_SOURCE   ? OPTION_SOURCES_MAX
+		      : row->kind == OPTION_MIRROR ? OPTION_MIRRORS_MAX
+						   : OPTION_ITEMS_MAX;
+	char **last;
+	int r = 0;
+
+	if (list->count >= most)
+		return err_set(err, EINVAL, "more than %zu times", most);
+	if (options_list_add(list, value, strlen(value)) < 0)
+		return err_errno(err, ENOMEM, "options");
+	last = &list->items[list->count - 1];
+	if (options_is_path(row, value))
+		r = options_absolute(last, err);
+	if (row->kind == OPTION_MIRROR)
+		o->mirror_of[list->count - 1] = (uint8_t)o->source.count;
+	return r;
+}
+
 static int take(struct options *o, const struct option *row, const char *value,
 		uint64_t number, struct err *err)
 {
-	struct options_list *list;
-
-	if (row->kind == OPTION_DURATION || row->kind == OPTION_COUNT) {
+	if (options_is_number(row)) {
 		*options_number_of(o, row) = number;
+		return 0;
+	}
+	if (row->kind == OPTION_FLAG) {
+		*options_flag_of(o, row) = number != 0;
 		return 0;
 	}
 	if (!options_is_list(row))
 		return store_text(o, row, value, err);
-	list = options_list_of(o, row);
-	if (!*value) {
-		options_list_done(list);
-		return 0;
-	}
-	if (list->count >= OPTION_ITEMS_MAX)
-		return err_set(err, EINVAL, "more than %u times",
-			       OPTION_ITEMS_MAX);
-	if (options_list_add(list, value, strlen(value)) < 0)
-		return err_errno(err, ENOMEM, "options");
+	if (*value)
+		return add_item(o, row, value, err);
+	options_list_done(options_list_of(o, row));
+	if (row->kind == OPTION_SOURCE)
+		options_list_done(&o->mirror);
 	return 0;
 }
 
 int options_put(struct options *o, const struct option *row, const char *value,
 		unsigned above, const char *where, struct err *err)
 {
+	const char *mirror = options_mirror_part(row, value);
+	unsigned bits;
 	uint64_t number = 0;
-	int r = options_check(row, value, &number, err);
+	int r;
 
-	if (r == 0 && !(above & options_bit(row))) {
+	if (mirror) {
+		row = options_row_find("mirror", 6);
+		value = mirror;
+	}
+	bits = options_bit(row);
+	if (row->kind == OPTION_MIRROR)
+		bits |= options_bit(options_row_find("source", 6));
+	r = options_check(row, value, &number, err);
+	if (r == 0 && !(above & bits)) {
 		r = take(o, row, value, number, err);
 		if (r == 0)
 			o->given |= options_bit(row);
@@ -235,6 +279,57 @@ int options_set(struct options *o, const char *name, const char *value,
 	return options_put(o, row, value, 0, where, err);
 }
 
+/* ---- sources and their mirrors ---- */
+
+int options_set_first(struct options *o, const char *source, struct err *err)
+{
+	struct options_list *l = &o->source;
+	char *first;
+	int r = options_set(o, "source", source, "source", err);
+
+	if (r < 0)
+		return r;
+	first = l->items[l->count - 1];
+	memmove(l->items + 1, l->items, (l->count - 1) * sizeof(*l->items));
+	l->items[0] = first;
+	/* It stands before all that the list named. */
+	for (size_t i = 0; i < o->mirror.count; i++)
+		o->mirror_of[i]++;
+	return 0;
+}
+
+size_t options_mirrors(const struct options *o, size_t i,
+		       const char *const **first)
+{
+	size_t from = 0, n;
+
+	while (from < o->mirror.count && o->mirror_of[from] < i + 1)
+		from++;
+	n = from;
+	while (n < o->mirror.count && o->mirror_of[n] == i + 1)
+		n++;
+	*first = (const char *const *)o->mirror.items + from;
+	return n - from;
+}
+
+/* One that was named where no source was, or before it, can only be of the
+ * only one. */
+static int settle_mirrors(struct options *o, struct err *err)
+{
+	for (size_t i = 0; i < o->mirror.count; i++) {
+		if (o->mirror_of[i])
+			continue;
+		if (o->source.count > 1)
+			return err_set(err, EINVAL,
+				       "mirror '%.200s': there are several "
+				       "sources; name it behind its own: "
+				       "source=URL,mirror=%.200s",
+				       o->mirror.items[i], o->mirror.items[i]);
+		o->mirror_of[i] = 1;
+	}
+	return 0;
+}
+
 /* ---- environment ---- */
 
 /* An empty variable is as good as none. */
@@ -243,6 +338,33 @@ static const char *variable(const char *name)
 	const char *s = getenv(name);
 
 	return s && *s ? s : NULL;
+}
+
+/* As huggingface_hub and transformers read theirs; what they do not know is
+ * no. */
+static bool hub_is_offline(void)
+{
+	static const char *const names[] = { "HF_HUB_OFFLINE",
+					     "TRANSFORMERS_OFFLINE" };
+	static const char *const words[] = { "1", "on", "yes", "true" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const char *s = variable(names[i]);
+
+		for (size_t k = 0; s && k < sizeof(words) / sizeof(*words); k++)
+			if (!strcasecmp(s, words[k]))
+				return true;
+	}
+	return false;
+}
+
+static int environment_offline(struct options *o, unsigned above,
+			       struct err *err)
+{
+	if (!hub_is_offline() || variable("KERNELFS_OFFLINE"))
+		return 0;
+	return options_put(o, options_row_find("offline", 7), "on", above,
+			   "HF_HUB_OFFLINE", err);
 }
 
 static int from_environment(struct options *o, struct err *err)
@@ -270,7 +392,7 @@ static int from_environment(struct options *o, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return environment_offline(o, above, err);
 }
 
 /* ---- config files ---- */
@@ -308,7 +430,7 @@ static int on_key(void *arg, const struct toml_value *v, struct err *err)
 	if (row->at == offsetof(struct options, config))
 		return err_set(err, EINVAL, "%s: a config file names no other",
 			       where);
-	if (v->type == TOML_BOOLEAN)
+	if (v->type == TOML_BOOLEAN && row->kind != OPTION_FLAG)
 		return err_set(err, EINVAL, "%s: needs %s, not true or false",
 			       where, row->unit);
 	if (v->type == TOML_ARRAY && !options_is_list(row))
@@ -428,8 +550,10 @@ int options_settle(struct options *o, struct err *err)
 		r = from_files(o, err);
 	if (r == 0)
 		r = default_rows(o, err);
-	if (r == 0 && !o->source)
+	if (r == 0 && o->source.count == 0)
 		r = default_source(o, err);
+	if (r == 0)
+		r = settle_mirrors(o, err);
 	if (r == 0 && !o->cache)
 		r = default_cache(o, err);
 	if (r == 0 && !o->log) {

@@ -22,9 +22,23 @@ struct options_list {
 	size_t count;
 };
 
+#define OPTION_SOURCES_MAX 16u
+#define OPTION_MIRRORS_MAX 32u
+
 struct options {
-	char *source; /* URL; never NULL after options_settle() */
-	char *cache;  /* folder; likewise */
+	struct options_list source; /* URLs; one at least once settled */
+	struct options_list mirror; /* see options_mirrors() */
+	/* How many sources were named before each; 0: it is of the only one. */
+	uint8_t mirror_of[OPTION_MIRRORS_MAX];
+	bool offline;
+	bool insecure;
+	char *cache;	     /* folder; never NULL once settled */
+	uint64_t cache_size; /* bytes; 0: no limit */
+	uint64_t min_free;
+	struct options_list tier; /* folders */
+	char *lock;		  /* file */
+	bool locked;
+	uint64_t refresh_ms; /* 0: never */
 	struct options_list trust;
 	struct options_list import;
 	char *python;  /* NULL: found */
@@ -47,7 +61,9 @@ struct options {
 	bool help;
 	bool version;
 	bool json;
-	bool lazy;	/* -z, of umount */
+	bool lazy;	   /* -z, of umount */
+	bool all_variants; /* of fetch and verify */
+	char *range;	   /* of resolve */
 	unsigned given; /* options.c's: a bit per row that was said */
 };
 
@@ -64,6 +80,12 @@ void options_done(struct options *o);
  * in messages who gave it. */
 int options_set(struct options *o, const char *name, const char *value,
 		const char *where, struct err *err);
+/* The source that a line of fstab begins with, before those of its list; to
+ * be called before options_settle(). */
+int options_set_first(struct options *o, const char *source, struct err *err);
+/* Of settled options: the mirrors of source `i`, in order; how many. */
+size_t options_mirrors(const struct options *o, size_t i,
+		       const char *const **first);
 /* Was it said by anybody, or is it the default? */
 bool options_given(const struct options *o, const char *name);
 /* The most similar of `count` words, or NULL when none is similar. */

@@ -11,7 +11,9 @@
 #include "options.h"
 
 enum option_kind {
-	OPTION_URL,
+	OPTION_SOURCE, /* a list */
+	OPTION_MIRROR, /* a list */
+	OPTION_TIER,   /* a list of paths */
 	OPTION_PATH,
 	OPTION_TEXT,
 	OPTION_ENV, /* a path when it looks like one */
@@ -20,7 +22,9 @@ enum option_kind {
 	OPTION_TRUST,  /* a list */
 	OPTION_IMPORT, /* a list */
 	OPTION_DURATION,
+	OPTION_SIZE,
 	OPTION_COUNT,
+	OPTION_FLAG,
 };
 
 #define OPTION_VALUE_MAX 4095u
@@ -44,21 +48,28 @@ const struct option *options_row_at(size_t i);
 const struct option *options_row_find(const char *name, size_t n);
 unsigned options_bit(const struct option *row);
 bool options_is_list(const struct option *row);
+bool options_is_number(const struct option *row);
+/* A mirror in a list of sources: its URL, or NULL. */
+const char *options_mirror_part(const struct option *row, const char *value);
 char **options_text_of(struct options *o, const struct option *row);
 struct options_list *options_list_of(struct options *o,
 				     const struct option *row);
 uint64_t *options_number_of(struct options *o, const struct option *row);
+bool *options_flag_of(struct options *o, const struct option *row);
 
-/* -EINVAL with a sentence; *number for durations (ms) and counts. */
+/* -EINVAL with a sentence; *number for durations (ms), sizes, counts and
+ * flags. */
 int options_check(const struct option *row, const char *value, uint64_t *number,
 		  struct err *err);
 /* Is this value of it a path? */
 bool options_is_path(const struct option *row, const char *value);
 
 /*
- * Check a value and take it, unless `above` has the option's bit. `where`
- * stands in front of the sentence: "--cache", "/etc/kernelfs.conf:3: cache".
- * An empty list value forgets what this layer gathered before it.
+ * Check a value and take it, unless `above` has the option's bit (for a
+ * mirror: or that of the sources, whose it would not be). `where` stands in
+ * front of the sentence: "--cache", "/etc/kernelfs.conf:3: cache". An empty
+ * list value forgets what this layer gathered before it. A source may be
+ * "mirror=URL", which is how a file spells whose mirror it is.
  */
 int options_put(struct options *o, const struct option *row, const char *value,
 		unsigned above, const char *where, struct err *err);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WORDS_MAX 64u
@@ -18,16 +19,17 @@
 struct flag {
 	const char *name;
 	char letter;
-	size_t at;
+	size_t at;	  /* of a bool, or a char * */
+	const char *unit; /* of its value; NULL: it has none */
 };
 
 static const struct flag flags[] = {
-	{ "foreground", 'f', offsetof(struct options, foreground) },
-	{ "debug", 'd', offsetof(struct options, debug) },
-	{ "lazy", 'z', offsetof(struct options, lazy) },
-	{ "json", '\0', offsetof(struct options, json) },
-	{ "help", 'h', offsetof(struct options, help) },
-	{ "version", 'V', offsetof(struct options, version) },
+	{ "foreground", 'f', offsetof(struct options, foreground), NULL },
+	{ "debug", 'd', offsetof(struct options, debug), NULL },
+	{ "lazy", 'z', offsetof(struct options, lazy), NULL },
+	{ "json", '\0', offsetof(struct options, json), NULL },
+	{ "help", 'h', offsetof(struct options, help), NULL },
+	{ "version", 'V', offsetof(struct options, version), NULL },
 };
 
 #define FLAGS (sizeof(flags) / sizeof(*flags))
@@ -192,6 +194,8 @@ static int read_part(struct options *o, char *part, struct err *err)
 		return unknown_part(part, err);
 	}
 	(void)snprintf(where, sizeof(where), "-o %s", row->name);
+	if (!part[n] && row->kind == OPTION_FLAG)
+		return options_put(o, row, "on", 0, where, err);
 	if (!part[n])
 		return err_set(err, EINVAL, "%s: needs a value: %s=%s", where,
 			       row->name, row->unit);
@@ -240,22 +244,50 @@ static int raise_flag(struct options *o, const struct flag *f)
 	return 0;
 }
 
+static const struct flag *flag_find(const char *arg, size_t n)
+{
+	for (size_t i = 0; i < FLAGS; i++)
+		if (strlen(flags[i].name) == n &&
+		    !strncmp(flags[i].name, arg, n))
+			return &flags[i];
+	return NULL;
+}
+
+static int read_flag(struct line *l, const struct flag *f, const char *value)
+{
+	char **text = (void *)((char *)l->o + f->at);
+	char *copy;
+
+	if (!f->unit && value)
+		return err_set(l->err, EINVAL, "--%s takes no value", f->name);
+	if (!f->unit)
+		return raise_flag(l->o, f);
+	if (!value)
+		value = next(l);
+	if (!value || !*value)
+		return err_set(l->err, EINVAL, "--%s: needs a value: --%s=%s",
+			       f->name, f->name, f->unit);
+	if (strlen(value) > OPTION_VALUE_MAX)
+		return err_set(l->err, EINVAL, "--%s: longer than %u bytes",
+			       f->name, OPTION_VALUE_MAX);
+	copy = text_dup(value, strlen(value));
+	if (!copy)
+		return err_errno(l->err, ENOMEM, "options");
+	free(*text);
+	*text = copy;
+	return 0;
+}
+
 static int read_long(struct line *l, const char *arg)
 {
 	size_t n = strcspn(arg, "=");
 	const struct option *row = options_row_find(arg, n);
+	const struct flag *flag = flag_find(arg, n);
 	const char *value = arg[n] ? arg + n + 1 : NULL;
 	char where[OPTION_NAME_MAX + 8];
 
-	for (size_t i = 0; i < FLAGS; i++) {
-		if (strlen(flags[i].name) != n ||
-		    strncmp(flags[i].name, arg, n) != 0)
-			continue;
-		if (value)
-			return err_set(l->err, EINVAL, "--%s takes no value",
-				       flags[i].name);
-		return raise_flag(l->o, &flags[i]);
-	}
+	if (flag)
+		return read_flag(l, flag, value);
 	if (!row) {
 		char name[OPTION_NAME_MAX + 1];
 
@@ -266,7 +298,7 @@ static int read_long(struct line *l, const char *arg)
 	}
 	(void)snprintf(where, sizeof(where), "--%.*s", (int)n, arg);
 	if (!value)
-		value = next(l);
+		value = row->kind == OPTION_FLAG ? "on" : next(l);
 	if (!value)
 		return err_set(l->err, EINVAL, "%s: needs a value: %s=%s",
 			       where, where, row->unit);

@@ -4,6 +4,7 @@
  */
 #include "options_in.h"
 
+#include "base/cleanup.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -35,6 +36,26 @@ static void add_wrapped(struct text *out, size_t column, const char *s)
 	text_add_char(out, '\n');
 }
 
+static const struct {
+	const char *row; /* the first below it */
+	const char *title;
+} headings[] = {
+	{ "source", "Where kernels come from" },
+	{ "cache", "The cache" },
+	{ "lock", "Which revisions" },
+	{ "trust", "Which kernels, and for which environment" },
+	{ "token_file", "The network" },
+	{ "config", "This program" },
+};
+
+static void add_heading(struct text *out, const char *row)
+{
+	for (size_t i = 0; i < sizeof(headings) / sizeof(*headings); i++)
+		if (!strcmp(headings[i].row, row))
+			text_printf(out, "%s%s:\n", i ? "\n" : "",
+				    headings[i].title);
+}
+
 void options_help(struct text *out)
 {
 	const struct option *row;
@@ -46,6 +67,7 @@ void options_help(struct text *out)
 		(void)snprintf(name, sizeof(name), "%s", row->name);
 		for (char *p = name; *p; p++)
 			*p = *p == '_' ? '-' : *p;
+		add_heading(out, row->name);
 		column = out->len;
 		text_printf(out, "  --%s=%s", name, row->unit);
 		column = out->len - column;
@@ -85,45 +107,97 @@ static void report_list(struct text *out, const char *name,
 	text_add(out, "]\n");
 }
 
-static void report_duration(struct text *out, const char *name, uint64_t ms)
+/* Those named behind the first `sources` ones. */
+static void report_mirrors(struct text *out, const struct options *o,
+			   size_t sources)
 {
-	bool whole = ms % 1000 == 0;
+	for (size_t i = 0; i < o->mirror.count; i++) {
+		AUTO(auto_text)
+		struct text item = TEXT_INIT(2 * OPTION_VALUE_MAX);
 
-	text_printf(out, "%s = \"%llu%s\"\n", name,
-		    (unsigned long long)(whole ? ms / 1000 : ms),
-		    whole ? "s" : "ms");
+		if (o->mirror_of[i] != sources)
+			continue;
+		text_printf(&item, "mirror=%s", o->mirror.items[i]);
+		if (!text_ends(text_str(out), "["))
+			text_add(out, ", ");
+		text_add_json(out, text_str(&item));
+	}
+}
+
+/* In one list, so that each mirror stands behind its source. */
+static void report_sources(struct text *out, const struct options *o)
+{
+	text_add(out, "source = [");
+	if (o->source.count)
+		report_mirrors(out, o, 0);
+	for (size_t i = 0; i < o->source.count; i++) {
+		text_add(out, text_ends(text_str(out), "[") ? "" : ", ");
+		text_add_json(out, o->source.items[i]);
+		report_mirrors(out, o, i + 1);
+	}
+	text_add(out, "]\n");
+	if (o->source.count == 0)
+		report_list(out, "mirror", &o->mirror);
+}
+
+static void report_number(struct text *out, const struct option *row,
+			  uint64_t n)
+{
+	static const char units[] = "KMGT";
+	size_t u = 0;
+
+	text_printf(out, "%s = ", row->name);
+	if (row->kind == OPTION_COUNT) {
+		text_printf(out, "%llu\n", (unsigned long long)n);
+	} else if (row->kind == OPTION_SIZE) {
+		for (; n && n % 1024 == 0 && units[u]; u++)
+			n /= 1024;
+		text_printf(out, "\"%llu", (unsigned long long)n);
+		text_add_bytes(out, units + u - 1, u ? 1 : 0);
+		text_add(out, "\"\n");
+	} else if (n == 0) {
+		text_printf(out, "\"%s\"\n", row->low ? "0" : "never");
+	} else {
+		text_printf(out, "\"%llu%s\"\n",
+			    (unsigned long long)(n % 1000 ? n : n / 1000),
+			    n % 1000 ? "ms" : "s");
+	}
+}
+
+static void report_row(struct text *out, const struct options *o,
+		       const struct option *row)
+{
+	const char *at = (const char *)o + row->at;
+	struct options_list list;
+	const char *value;
+	uint64_t number;
+
+	if (row->kind == OPTION_SOURCE) {
+		report_sources(out, o);
+	} else if (options_is_list(row)) {
+		memcpy(&list, at, sizeof(list));
+		if (row->kind != OPTION_MIRROR) /* it is among the sources */
+			report_list(out, row->name, &list);
+	} else if (options_is_number(row)) {
+		memcpy(&number, at, sizeof(number));
+		report_number(out, row, number);
+	} else if (row->kind == OPTION_FLAG) {
+		text_printf(out, "%s = %s\n", row->name,
+			    *at ? "true" : "false");
+	} else {
+		memcpy(&value, at, sizeof(value));
+		/* As a config file it could not name itself. */
+		if (value && row->at == offsetof(struct options, config))
+			text_printf(out, "# config: %s\n", value);
+		else if (value)
+			report_text(out, row->name, value);
+	}
 }
 
 void options_report(const struct options *o, struct text *out)
 {
 	const struct option *row;
 
-	for (size_t i = 0; (row = options_row_at(i)); i++) {
-		const char *at = (const char *)o + row->at;
-		const char *value;
-		uint64_t number;
-
-		if (options_is_list(row)) {
-			struct options_list l;
-
-			memcpy(&l, at, sizeof(l));
-			report_list(out, row->name, &l);
-		} else if (row->kind == OPTION_DURATION ||
-			   row->kind == OPTION_COUNT) {
-			memcpy(&number, at, sizeof(number));
-			if (row->kind == OPTION_DURATION)
-				report_duration(out, row->name, number);
-			else
-				text_printf(out, "%s = %llu\n", row->name,
-					    (unsigned long long)number);
-		} else {
-			memcpy(&value, at, sizeof(value));
-			/* As a config file it could not name itself. */
-			if (value &&
-			    row->at == offsetof(struct options, config))
-				text_printf(out, "# config: %s\n", value);
-			else if (value)
-				report_text(out, row->name, value);
-		}
-	}
+	for (size_t i = 0; (row = options_row_at(i)); i++)
+		report_row(out, o, row);
 }

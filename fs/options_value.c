@@ -13,32 +13,74 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define WORD_MAX 64
 
 /* ---- kinds ---- */
 
-static int check_url(const char *s, struct err *err)
+/* "git+" is told by its own row: what stands behind it is a URL too. */
+static const struct scheme {
+	const char *name;
+	bool host; /* else a path of this machine */
+	bool mirrors;
+} schemes[] = {
+	{ "https://", true, true },	 { "http://", true, true },
+	{ "git+https://", true, false }, { "git+http://", true, false },
+	{ "git+file://", false, false }, { "file://", false, false },
+};
+
+#define SCHEMES (sizeof(schemes) / sizeof(*schemes))
+
+static const struct scheme *scheme_of(const char *s)
 {
-	const char *host = strstr(s, "://");
+	for (size_t i = 0; i < SCHEMES; i++)
+		if (text_starts(s, schemes[i].name))
+			return &schemes[i];
+	return NULL;
+}
+
+static int check_url(const char *s, bool mirror, struct err *err)
+{
+	const struct scheme *scheme = scheme_of(s);
+	const char *rest = scheme ? s + strlen(scheme->name) : "";
 
 	/* Never shown: there may be a password in it. */
-	if (strpbrk(s, "@?#"))
+	if (scheme && scheme->host && strpbrk(s, "@?#"))
 		return err_set(err, EINVAL,
 			       "a source is a URL without user, "
 			       "query or fragment; a secret belongs into "
 			       "token_file");
+	if (!scheme && strstr(s, "://") && strchr(s, '@'))
+		return err_set(err, EINVAL, "a source is no such URL");
 	for (const char *p = s; *p; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7f)
 			return err_set(err, EINVAL, "'%.200s' is no URL", s);
-	if ((!text_starts(s, "https://") && !text_starts(s, "http://")) ||
-	    !host || host[3] == '\0' || host[3] == '/')
+	if (!scheme || (scheme->host && (!*rest || *rest == '/')))
 		return err_set(err, EINVAL,
 			       "'%.200s' is no URL that begins "
-			       "with https:// or http://",
+			       "with https://, http://, git+https://, "
+			       "git+file:/// or file:///",
+			       s);
+	if (!scheme->host && *rest != '/')
+		return err_set(err, EINVAL,
+			       "'%.200s' names no folder of this machine: "
+			       "%s/FOLDER",
+			       s, scheme->name);
+	if (mirror && !scheme->mirrors)
+		return err_set(err, EINVAL,
+			       "'%.200s' is no mirror; one begins with "
+			       "https:// or http://",
 			       s);
 	return 0;
+}
+
+const char *options_mirror_part(const struct option *row, const char *value)
+{
+	return row->kind == OPTION_SOURCE && text_starts(value, "mirror=")
+		       ? value + 7
+		       : NULL;
 }
 
 static int check_trust(const char *s, struct err *err)
@@ -103,19 +145,24 @@ static int check_duration(const struct option *row, const char *s,
 		      { "ms", 1 },
 		      { "s", 1000 },
 		      { "min", 60000 },
-		      { "h", 3600000 } };
+		      { "h", 3600000 },
+		      { "d", 86400000 } };
 	char digits[24];
 	size_t n = strspn(s, "0123456789");
 	uint64_t number, ms = 0;
 
+	if (row->low == 0 && (!strcmp(s, "never") || !strcmp(s, "0"))) {
+		*out = 0;
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
 		if (!strcmp(s + n, units[i].name))
 			ms = units[i].ms;
 	if (n == 0 || ms == 0)
 		return err_set(err, EINVAL,
 			       "'%.64s' is no duration; write "
-			       "250ms, 30s, 5min or 2h",
-			       s);
+			       "250ms, 30s, 5min or 2h%s",
+			       s, row->low == 0 ? ", or never" : "");
 	if (n < sizeof(digits)) {
 		memcpy(digits, s, n);
 		digits[n] = '\0';
@@ -132,6 +179,46 @@ static int check_duration(const struct option *row, const char *s,
 	return 0;
 }
 
+/* A number and perhaps a unit; powers of 1024. */
+static int check_size(const struct option *row, const char *s, uint64_t *out,
+		      struct err *err)
+{
+	static const char units[] = "KMGT";
+	char digits[24];
+	size_t n = strspn(s, "0123456789");
+	const char *unit = s[n] ? strchr(units, s[n]) : NULL;
+	uint64_t number, one = 1;
+
+	for (const char *u = units; unit && u <= unit; u++)
+		one *= 1024;
+	if (n == 0 || n >= sizeof(digits) || (s[n] && !unit) ||
+	    (unit && s[n + 1]))
+		return err_set(err, EINVAL,
+			       "'%.64s' is no size; write 512M, 50G or 2T", s);
+	memcpy(digits, s, n);
+	digits[n] = '\0';
+	if (text_to_u64(digits, row->high / one, &number) < 0)
+		return err_set(err, EINVAL, "'%.64s' is more than %lluT", s,
+			       (unsigned long long)(row->high >> 40));
+	*out = number * one;
+	return 0;
+}
+
+static int check_flag(const struct option *row, const char *s, uint64_t *out,
+		      struct err *err)
+{
+	static const char *const words[] = { "off", "on",   "no", "yes",
+					     "0",   "1",    "false", "true" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strcasecmp(s, words[i])) {
+			*out = i % 2;
+			return 0;
+		}
+	return err_set(err, EINVAL, "'%.64s' is neither on nor off: %s=%s", s,
+		       row->name, row->unit);
+}
+
 int options_check(const struct option *row, const char *value, uint64_t *number,
 		  struct err *err)
 {
@@ -141,8 +228,10 @@ int options_check(const struct option *row, const char *value, uint64_t *number,
 	if (!*value && !options_is_list(row))
 		return err_set(err, EINVAL, "needs a value: %s", row->unit);
 	switch (row->kind) {
-	case OPTION_URL:
-		return check_url(value, err);
+	case OPTION_SOURCE:
+		return *value ? check_url(value, false, err) : 0;
+	case OPTION_MIRROR:
+		return *value ? check_url(value, true, err) : 0;
 	case OPTION_LEVEL:
 		return check_level(value, err);
 	case OPTION_TRUST:
@@ -153,6 +242,11 @@ int options_check(const struct option *row, const char *value, uint64_t *number,
 		return check_count(row, value, number, err);
 	case OPTION_DURATION:
 		return check_duration(row, value, number, err);
+	case OPTION_SIZE:
+		return check_size(row, value, number, err);
+	case OPTION_FLAG:
+		return check_flag(row, value, number, err);
+	case OPTION_TIER:
 	case OPTION_PATH:
 	case OPTION_TEXT:
 	case OPTION_ENV:
@@ -170,7 +264,7 @@ bool options_is_path(const struct option *row, const char *value)
 		return strchr(value, '/') || text_ends(value, ".json");
 	if (row->kind == OPTION_LOG)
 		return strcmp(value, "stderr") && strcmp(value, "syslog");
-	return row->kind == OPTION_PATH;
+	return row->kind == OPTION_PATH || row->kind == OPTION_TIER;
 }
 
 int options_absolute(char **path, struct err *err)

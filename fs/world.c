@@ -93,6 +93,25 @@ int world_env(struct env *out, const struct options *o, struct err *err)
 
 /* ---- birth, in order; each step names what it needs from the one before */
 
+static int start_sources(struct world *w, const struct options *o,
+			 struct err *err)
+{
+	struct source_spec specs[OPTION_SOURCES_MAX] = { { .url = NULL } };
+	const struct source_options so = {
+		.http = w->http,
+		.store = w->store,
+		.insecure = o->insecure,
+		.offline = o->offline,
+	};
+
+	for (size_t i = 0; i < o->source.count; i++) {
+		specs[i].url = o->source.items[i];
+		specs[i].mirror_count =
+			options_mirrors(o, i, &specs[i].mirrors);
+	}
+	return sources_new(&w->source, specs, o->source.count, &so, err);
+}
+
 static int start_bytes(struct world *w, const struct options *o,
 		       struct err *err)
 {
@@ -102,18 +121,15 @@ static int start_bytes(struct world *w, const struct options *o,
 		.connect_timeout_ms = (int64_t)o->connect_timeout_ms,
 		.stall_timeout_ms = (int64_t)o->stall_timeout_ms,
 		.deadline_ms = (int64_t)o->deadline_ms,
+		.offline = o->offline,
 	};
-	const struct source_spec spec = { .url = o->source };
-	struct source_options so = { .insecure = true };
 	int r;
 
 	r = store_new(&w->store, o->cache, err);
 	if (r == 0)
 		r = http_new(&w->http, &http, err);
-	so.http = w->http;
-	so.store = w->store;
 	if (r == 0)
-		r = sources_new(&w->source, &spec, 1, &so, err);
+		r = start_sources(w, o, err);
 	if (r == 0)
 		r = catalog_new(&w->catalog, w->source, w->store, err);
 	if (r == 0)

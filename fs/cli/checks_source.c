@@ -58,12 +58,12 @@ static void ask(struct checks *c, struct http *h)
 	struct http_response resp = { .status = 0 };
 	struct http_request req = { .endpoint = "kernels", .authorize = true };
 	struct err err = ERR_INIT;
-	size_t n = strlen(c->o->source);
+	size_t n = strlen(c->o->source.items[0]);
 	int r;
 
-	while (n && c->o->source[n - 1] == '/')
+	while (n && c->o->source.items[0][n - 1] == '/')
 		n--;
-	text_add_bytes(&url, c->o->source, n);
+	text_add_bytes(&url, c->o->source.items[0], n);
 	text_add(&url, "/api/kernels?limit=1");
 	req.url = text_str(&url);
 	r = http_get_text(h, &req, &answer, &resp, &err);
@@ -71,12 +71,12 @@ static void ask(struct checks *c, struct http *h)
 		checks_hint(checks_add(c, "source", false,
 				       "'%.300s' answers "
 				       "with a web page",
-				       c->o->source),
+				       c->o->source.items[0]),
 			    "is there a login in between? name the Hub: "
 			    "--source=URL");
 	else if (resp.status > 0 && resp.status < 500 && resp.status != 429)
 		(void)checks_add(c, "source", true, "'%.400s' answers",
-				 c->o->source);
+				 c->o->source.items[0]);
 	else
 		checks_hint(checks_add(c, "source", false, "%.500s",
 				       err_text(&err)),

@@ -64,6 +64,8 @@ int verb_doctor(const struct cli *c);
 int verb_env(const struct cli *c);
 int verb_help(const struct cli *c);
 int verb_mount(const struct cli *c);
+/* Its first word, as the first source of the command line. */
+int verb_mount_source(const struct cli *c, struct err *err);
 int verb_resolve(const struct cli *c);
 int verb_status(const struct cli *c);
 int verb_umount(const struct cli *c);

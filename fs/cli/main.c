@@ -36,8 +36,10 @@ static int run_verb(const struct cli_verb *v, const struct cli *c)
 				  v->name, v->synopsis);
 	if (c->o->lazy && v->run != verb_umount)
 		return cli_misuse("-z is for umount");
+	if (v->run == verb_mount)
+		r = verb_mount_source(c, &err);
 	/* A config file says where the log of a mount goes, not ours. */
-	if (v->run != verb_mount && !options_given(c->o, "log"))
+	if (r == 0 && v->run != verb_mount && !options_given(c->o, "log"))
 		r = options_set(c->o, "log", "stderr", "log", &err);
 	if (r == 0 && v->settle)
 		r = options_settle(c->o, &err);
@@ -87,7 +89,7 @@ static void hold_streams(void)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .source = NULL };
+	struct options o = { .given = 0 };
 	struct err err = ERR_INIT;
 	int r;
 

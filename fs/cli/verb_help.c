@@ -26,10 +26,9 @@ static void add_all(struct text *out)
 		      "  kernelfs [OPTIONS] MOUNTPOINT\n"
 		      "  kernelfs VERB [OPTIONS] ...\n\n");
 	add_verbs(out);
-	text_add(out, "Options:\n");
 	options_help(out);
 	text_add(out,
-		 "  -o LIST               name=value,... of the above, and "
+		 "\n  -o LIST               name=value,... of the above, and "
 		 "allow_other,\n"
 		 "                        allow_root, uid=N, gid=N, "
 		 "context=... of the mount;\n"

@@ -16,10 +16,10 @@ VERBS = ["mount", "umount", "env", "resolve", "why", "status", "doctor",
          "help", "version"]
 OPTIONS = ["source", "cache", "trust", "import", "python", "env", "backend",
            "token-file", "connect-timeout", "stall-timeout", "deadline",
-           "connections", "config", "log", "log-level"]
-LATER = ["mirror", "cache-size", "min-free", "tier", "lock", "locked",
-         "refresh", "offline", "check-arch", "passthrough", "layers",
-         "broker", "dead-timeout"]
+           "connections", "config", "log", "log-level", "mirror",
+           "cache-size", "min-free", "tier", "lock", "locked", "refresh",
+           "offline", "insecure"]
+LATER = ["check-arch", "passthrough", "layers", "broker", "dead-timeout"]
 
 
 class Help(Case):
@@ -72,7 +72,7 @@ class Misuse(Case):
                      name.replace("-", "_") + "=1", "/m")
 
     def test_verbs_of_later_issues_are_no_verbs(self):
-        for verb in ("fetch", "lock", "cache", "upgrade"):
+        for verb in ("check", "layers", "broker", "upgrade"):
             done = self.run_it(verb)
             self.assertNotEqual(done.code, 0)
             self.assertEqual(done.out, "")
@@ -94,6 +94,11 @@ class Misuse(Case):
     def test_a_source_must_be_a_url(self):
         self.bad(2, "is no URL", "mount", "somewhere", self.dir)
         self.bad(2, "https://", "--source=ftp://h", self.dir)
+
+    def test_a_mirror_needs_its_source(self):
+        self.bad(2, "there are several sources", "env", "--mirror=https://m",
+                 "--source=https://a", "--source=https://b")
+        self.bad(2, "is no mirror", "env", "--mirror=file:///m")
 
     def test_control_bytes_do_not_reach_the_terminal(self):
         for args in (["--\x1b[31mred"], ["\x1b[31mred"], ["-o", "\x1b[3=1"],

@@ -36,6 +36,9 @@ static int fresh(void **state)
 		"HF_ENDPOINT",		"XDG_CACHE_HOME", "KERNELFS_CONFIG",
 		"KERNELFS_CONNECTIONS", "KERNELFS_TRUST", "KERNELFS_IMPORT",
 		"KERNELFS_SOURCE",	"KERNELFS_CACHE", "KERNELFS_DEADLINE",
+		"KERNELFS_MIRROR",	"KERNELFS_LOCKED", "KERNELFS_OFFLINE",
+		"KERNELFS_TIER",	"HF_HUB_OFFLINE",
+		"TRANSFORMERS_OFFLINE",
 	};
 
 	(void)state;
@@ -207,15 +210,15 @@ static void refuses_what_it_does_not_know(void **state)
 		{ "--trsut=x", "did you mean '--trust'?" },
 		{ "--stall-timeot=1", "did you mean '--stall-timeout'?" },
 		{ "--connecti=1", "did you mean '--connections'?" },
-		{ "--cache-size=1G", "unknown option '--cache-size'" },
-		{ "--offline", "unknown option '--offline'" },
+		{ "--cache-limit=1G", "unknown option '--cache-limit'" },
+		{ "--ofline", "did you mean '--offline'?" },
 		{ "--jsn", "did you mean '--json'?" },
 		{ "--allow-other", "write -o allow_other" },
 		{ "--uid=1", "write -o uid" },
 		{ "--=x", "unknown option '--'" },
 		{ "-oalow_other", "did you mean 'allow_other'?" },
 		{ "-ocahce=/x", "did you mean 'cache'?" },
-		{ "-olocked", "unknown option '-o locked'" },
+		{ "-olokced", "did you mean 'locked'?" },
 		{ "-o=", "unknown option '-o '" },
 		{ "-q", "unknown option '-q'" },
 		{ "-fq", "unknown option '-q'" },
@@ -259,6 +262,31 @@ static void refuses_values_out_of_bounds(void **state)
 		"--source=https://h/#f",
 		"--source=https://h/ x",
 		"--source=https://h\n",
+		"--source=file://host/x",
+		"--source=file:/x",
+		"--source=git+https://",
+		"--source=git+https://u:p@h",
+		"--source=git+ssh://h/x",
+		"--source=git+file://x",
+		"--source=mirror=ftp://h",
+		"--mirror=file:///x",
+		"--mirror=git+https://h",
+		"--mirror=h",
+		"--cache-size=",
+		"--cache-size=G",
+		"--cache-size=1P",
+		"--cache-size=1GB",
+		"--cache-size=1.5G",
+		"--cache-size=-1",
+		"--cache-size=99999999T",
+		"--min-free=99999999999999999999999999",
+		"--offline=",
+		"--offline=maybe",
+		"-olocked=2",
+		"--lock=",
+		"--refresh=always",
+		"--refresh=366d",
+		"--deadline=never",
 		"--trust=a b",
 		"--trust=a/b/c",
 		"--trust=../x",
@@ -359,6 +387,218 @@ static void relative_paths_become_absolute(void **state)
 	assert_string_equal(o.log, "syslog");
 }
 
+/* ---- sources and their mirrors ---- */
+
+static void assert_mirrors(size_t source, const char *want)
+{
+	struct text t = TEXT_INIT(65536);
+	const char *const *first;
+	size_t n = options_mirrors(&o, source, &first);
+
+	for (size_t i = 0; i < n; i++)
+		text_printf(&t, "%s%s", i ? "|" : "", first[i]);
+	assert_string_equal(text_str(&t), want);
+	text_done(&t);
+}
+
+static void a_mirror_belongs_to_the_source_before_it(void **state)
+{
+	(void)state;
+	assert_int_equal(read_line("-o",
+				   "source=https://a,mirror=https://a1,"
+				   "mirror=https://a2,source=file:///b",
+				   "--source=git+https://c",
+				   "--mirror=https://c1", NULL),
+			 0);
+	assert_settles();
+	assert_list(&o.source, "https://a|file:///b|git+https://c");
+	assert_mirrors(0, "https://a1|https://a2");
+	assert_mirrors(1, "");
+	assert_mirrors(2, "https://c1");
+	assert_mirrors(3, "");
+}
+
+static void a_file_and_a_variable_spell_whose_mirror_it_is(void **state)
+{
+	(void)state;
+	put_config("source = ['https://a', 'mirror=https://a1', 'https://b']");
+	assert_settles();
+	assert_list(&o.source, "https://a|https://b");
+	assert_mirrors(0, "https://a1");
+	assert_mirrors(1, "");
+	(void)fresh(state);
+	(void)setenv("KERNELFS_SOURCE", "https://c,mirror=https://c1", 1);
+	(void)setenv("KERNELFS_MIRROR", "https://c2", 1);
+	assert_settles();
+	assert_list(&o.source, "https://c");
+	assert_mirrors(0, "https://c1|https://c2");
+}
+
+static void a_mirror_alone_is_of_the_only_source(void **state)
+{
+	(void)state;
+	assert_int_equal(read_line("--mirror=https://m", NULL), 0);
+	assert_settles();
+	assert_mirrors(0, "https://m");
+	(void)fresh(state);
+	put_config("source = ['https://a', 'https://b']");
+	assert_int_equal(read_line("--mirror=https://m", NULL), 0);
+	assert_int_equal(options_settle(&o, &err), -EINVAL);
+	assert_says("'https://m': there are several sources");
+}
+
+static void mirrors_of_a_replaced_source_are_gone(void **state)
+{
+	(void)state;
+	put_config("source = 'https://a'\nmirror = 'https://a1'\n");
+	assert_int_equal(read_line("--source=https://b", NULL), 0);
+	assert_settles();
+	assert_list(&o.source, "https://b");
+	assert_list(&o.mirror, "");
+	(void)fresh(state);
+	assert_int_equal(read_line("--source=https://a", "--mirror=https://a1",
+				   "--source=", "--source=https://b", NULL),
+			 0);
+	assert_settles();
+	assert_list(&o.source, "https://b");
+	assert_list(&o.mirror, "");
+}
+
+static void the_source_of_fstab_stands_first(void **state)
+{
+	(void)state;
+	assert_int_equal(read_line("-o",
+				   "mirror=https://m,source=https://b,"
+				   "mirror=https://b1",
+				   NULL),
+			 0);
+	assert_int_equal(options_set_first(&o, "https://a", &err), 0);
+	put_config("source = 'https://c'");
+	assert_settles();
+	assert_list(&o.source, "https://a|https://b");
+	assert_mirrors(0, "https://m");
+	assert_mirrors(1, "https://b1");
+}
+
+static void there_is_an_end_to_sources_and_mirrors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < OPTION_SOURCES_MAX; i++)
+		assert_int_equal(options_set(&o, "source", "https://a", "", &err),
+				 0);
+	assert_int_equal(options_set(&o, "source", "https://a", "", &err),
+			 -EINVAL);
+	for (size_t i = 0; i < OPTION_MIRRORS_MAX; i++)
+		assert_int_equal(options_set(&o, "mirror", "https://a", "", &err),
+				 0);
+	assert_int_equal(options_set(&o, "mirror", "https://a", "", &err),
+			 -EINVAL);
+	assert_mirrors(OPTION_SOURCES_MAX - 1,
+		       "https://a|https://a|https://a|https://a|"
+		       "https://a|https://a|https://a|https://a|"
+		       "https://a|https://a|https://a|https://a|"
+		       "https://a|https://a|https://a|https://a|"
+		       "https://a|https://a|https://a|https://a|"
+		       "https://a|https://a|https://a|https://a|"
+		       "https://a|https://a|https://a|https://a|"
+		       "https://a|https://a|https://a|https://a");
+}
+
+/* ---- flags, sizes, durations without end ---- */
+
+static void a_flag_is_on_by_its_name_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(read_line("--locked", "/m", "-o", "offline", NULL), 0);
+	assert_true(o.locked);
+	assert_true(o.offline);
+	assert_list(&o.words, "/m");
+	assert_int_equal(read_line("--locked=off", "-ooffline=no", NULL), 0);
+	assert_false(o.locked);
+	assert_false(o.offline);
+	put_config("locked = true\noffline = true\ninsecure = 'on'\n");
+	assert_settles();
+	assert_false(o.locked);
+	assert_false(o.offline);
+	assert_true(o.insecure);
+}
+
+static void the_hubs_own_variables_mean_offline(void **state)
+{
+	static const struct {
+		const char *name, *value;
+		bool offline;
+	} rows[] = {
+		{ "HF_HUB_OFFLINE", "1", true },
+		{ "HF_HUB_OFFLINE", "oN", true },
+		{ "TRANSFORMERS_OFFLINE", "Yes", true },
+		{ "TRANSFORMERS_OFFLINE", "true", true },
+		{ "HF_HUB_OFFLINE", "0", false },
+		{ "HF_HUB_OFFLINE", "", false },
+		{ "HF_HUB_OFFLINE", "2", false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		(void)fresh(state);
+		(void)setenv(rows[i].name, rows[i].value, 1);
+		assert_settles();
+		assert_int_equal(o.offline, rows[i].offline);
+	}
+	(void)fresh(state);
+	(void)setenv("HF_HUB_OFFLINE", "1", 1);
+	(void)setenv("KERNELFS_OFFLINE", "off", 1);
+	assert_settles();
+	assert_false(o.offline);
+	(void)fresh(state);
+	(void)setenv("HF_HUB_OFFLINE", "1", 1);
+	assert_int_equal(read_line("--offline=off", NULL), 0);
+	assert_settles();
+	assert_false(o.offline);
+}
+
+static void sizes_are_powers_of_1024(void **state)
+{
+	static const struct {
+		const char *arg;
+		uint64_t bytes;
+	} rows[] = {
+		{ "--cache-size=0", 0 },
+		{ "--cache-size=7", 7 },
+		{ "--cache-size=3K", 3 << 10 },
+		{ "--cache-size=512M", 512 << 20 },
+		{ "--cache-size=20G", 20ull << 30 },
+		{ "--cache-size=1048576T", 1ull << 60 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		(void)fresh(state);
+		assert_int_equal(read_line(rows[i].arg, NULL), 0);
+		assert_int_equal(o.cache_size, rows[i].bytes);
+	}
+}
+
+static void a_refresh_may_be_never(void **state)
+{
+	(void)state;
+	assert_int_equal(read_line("--refresh=1d", NULL), 0);
+	assert_int_equal(o.refresh_ms, 86400000);
+	assert_int_equal(read_line("--refresh=never", NULL), 0);
+	assert_int_equal(o.refresh_ms, 0);
+	assert_int_equal(read_line("--refresh=250ms", "--refresh=0", NULL), 0);
+	assert_int_equal(o.refresh_ms, 0);
+}
+
+static void tiers_are_folders_in_order(void **state)
+{
+	char want[2 * PATH_MAX];
+
+	(void)state;
+	assert_int_equal(read_line("--tier=/b", "-o", "tier=~/a", NULL), 0);
+	assert_settles();
+	(void)snprintf(want, sizeof(want), "/b|%s/a", folder);
+	assert_list(&o.tier, want);
+}
+
 /* ---- layers ---- */
 
 static void defaults_stand_below_everything(void **state)
@@ -366,7 +606,16 @@ static void defaults_stand_below_everything(void **state)
 	(void)state;
 	(void)setenv("XDG_CACHE_HOME", "/xdg", 1);
 	assert_settles();
-	assert_string_equal(o.source, "https://huggingface.co");
+	assert_list(&o.source, "https://huggingface.co");
+	assert_list(&o.mirror, "");
+	assert_list(&o.tier, "");
+	assert_int_equal(o.cache_size, 50ull << 30);
+	assert_int_equal(o.min_free, 2ull << 30);
+	assert_int_equal(o.refresh_ms, 0);
+	assert_null(o.lock);
+	assert_false(o.locked);
+	assert_false(o.offline);
+	assert_false(o.insecure);
 	assert_string_equal(o.cache, "/xdg/kernelfs");
 	assert_list(&o.import, "kernels-community");
 	assert_list(&o.trust, "");
@@ -398,7 +647,7 @@ static void the_endpoint_of_the_environment_is_the_default(void **state)
 	(void)state;
 	(void)setenv("HF_ENDPOINT", "http://127.0.0.1:9", 1);
 	assert_settles();
-	assert_string_equal(o.source, "http://127.0.0.1:9");
+	assert_list(&o.source, "http://127.0.0.1:9");
 	(void)fresh(state);
 	(void)setenv("HF_ENDPOINT", "nonsense", 1);
 	assert_int_equal(options_settle(&o, &err), -EINVAL);
@@ -516,6 +765,9 @@ static void names_file_and_line_of_what_is_wrong(void **state)
 		{ "connections = 08", "does not begin with 0" },
 		{ "connections = 1__0", ":1: a value is" },
 		{ "connections = true", "not true or false" },
+		{ "locked = 'perhaps'", ":1: locked: 'perhaps' is neither" },
+		{ "source = ['https://h', 'x']", ":1: source: 'x' is no URL" },
+		{ "cache_size = '1X'", ":1: cache_size: '1X' is no size" },
 		{ "connections = 4\nconnections = 5", ":2: 'connections' "
 						      "stands here twice" },
 		{ "cache = ['/x']", "takes one value" },
@@ -612,7 +864,10 @@ static void the_report_is_a_config_file_that_says_the_same(void **state)
 
 	assert_int_equal(read_line("--trust=a", "--trust=b/c", "--cache=/a\"b",
 				   "--deadline=250ms", "--import=", "-f",
-				   "--source=http://h", NULL),
+				   "--source=http://h", "-o",
+				   "mirror=http://i,source=file:///d,locked",
+				   "--cache-size=3M", "--refresh=1h",
+				   "--tier=/t", NULL),
 			 0);
 	assert_settles();
 	options_report(&o, &first);
@@ -622,6 +877,11 @@ static void the_report_is_a_config_file_that_says_the_same(void **state)
 	options_report(&o, &second);
 	assert_string_equal(text_str(&first), text_str(&second));
 	assert_non_null(strstr(text_str(&first), "deadline = \"250ms\""));
+	assert_non_null(strstr(text_str(&first), "cache_size = \"3M\""));
+	assert_non_null(strstr(text_str(&first), "locked = true"));
+	assert_non_null(strstr(text_str(&first),
+			       "source = [\"http://h\", \"mirror=http://i\", "
+			       "\"file:///d\"]"));
 	text_done(&first);
 	text_done(&second);
 }
@@ -711,6 +971,17 @@ int main(void)
 		TEST(needs_the_value_that_is_missing),
 		TEST(refuses_what_is_too_long),
 		TEST(relative_paths_become_absolute),
+		TEST(a_mirror_belongs_to_the_source_before_it),
+		TEST(a_file_and_a_variable_spell_whose_mirror_it_is),
+		TEST(a_mirror_alone_is_of_the_only_source),
+		TEST(mirrors_of_a_replaced_source_are_gone),
+		TEST(the_source_of_fstab_stands_first),
+		TEST(there_is_an_end_to_sources_and_mirrors),
+		TEST(a_flag_is_on_by_its_name_alone),
+		TEST(the_hubs_own_variables_mean_offline),
+		TEST(sizes_are_powers_of_1024),
+		TEST(a_refresh_may_be_never),
+		TEST(tiers_are_folders_in_order),
 		TEST(defaults_stand_below_everything),
 		TEST(without_xdg_the_cache_is_roots_or_homes),
 		TEST(the_endpoint_of_the_environment_is_the_default),
