@@ -5,7 +5,9 @@ _kernelfs()
 {
 	local cur prev verbs options word verb
 	verbs='mount umount env resolve why status doctor help version'
-	options='--source= --cache= --trust= --import= --python= --env=
+	options='--source= --mirror= --offline --insecure --cache=
+		--cache-size= --min-free= --tier= --lock= --locked --refresh=
+		--trust= --import= --python= --env=
 		--backend= --token-file= --connect-timeout= --stall-timeout=
 		--deadline= --connections= --config= --log= --log-level=
 		--foreground --debug --json --help --version'
@@ -36,16 +38,20 @@ _kernelfs()
 		COMPREPLY=($(compgen -W 'cpu cuda rocm xpu cann' -- "$cur"))
 		return
 		;;
-	--cache | --python)
+	--cache | --python | --tier)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return
 		;;
-	--config | --token-file | --env | --log)
+	--config | --token-file | --env | --log | --lock)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
 		;;
-	--source | --trust | --import | --*-timeout | --deadline | \
-		--connections | -o)
+	--offline | --insecure | --locked)
+		COMPREPLY=($(compgen -W 'on off' -- "$cur"))
+		return
+		;;
+	--source | --mirror | --trust | --import | --*-timeout | --deadline | \
+		--connections | --cache-size | --min-free | --refresh | -o)
 		return
 		;;
 	esac
