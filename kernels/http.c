@@ -132,6 +132,11 @@ void http_cancel_all(struct http *h)
 	lock_drop(&h->mu);
 }
 
+bool http_is_cancelled(const struct http *h)
+{
+	return hosts_stopped(h->hosts);
+}
+
 /* ---- URLs ---- */
 
 static char *url_part(CURLU *u, CURLUPart part, unsigned flags)

@@ -47,6 +47,8 @@ int http_new(struct http **out, const struct http_options *o, struct err *err);
 void http_free(struct http *h);
 /* Every call, present and to come, returns -ECANCELED soon (< 1 s). */
 void http_cancel_all(struct http *h);
+/* Has it been called? For who works long without asking anybody. */
+bool http_is_cancelled(const struct http *h);
 
 struct http_sink {
 	/* Called before the first byte of a good answer: `from` is where the

@@ -17,6 +17,7 @@ static const struct {
 } kinds[] = {
 	{ "https://", source_hub_new, false },
 	{ "http://", source_hub_new, true },
+	{ "file://", source_dir_new, false },
 };
 
 static int make_one(struct source **out, const char *url,
@@ -35,7 +36,7 @@ static int make_one(struct source **out, const char *url,
 	}
 	return err_set(err, EINVAL,
 		       "source '%s': give a URL that begins with https:// "
-		       "(or http://)",
+		       "(or http://, file:///)",
 		       url);
 }
 
