@@ -160,7 +160,12 @@ int fetch_download(struct fetch *f, struct flight *fl, struct err *err)
 		return 0;
 	}
 	__atomic_store_n(&fl->progress_ms, io_now_ms(), __ATOMIC_RELAXED);
-	r = bring(f, fl, err);
+	r = store_verify_tiers(f->store, &fl->repo, &fl->digest, fl->size,
+			       &fl->cancelled, &fl->progress_ms);
+	if (r == -ECANCELED)
+		r = err_set(err, ECANCELED, "nobody wants it any more");
+	else if (r < 0)
+		r = bring(f, fl, err);
 	store_unlock(f->store, &fl->digest, lock);
 	return r;
 }

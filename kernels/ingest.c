@@ -37,6 +37,7 @@ struct ingest {
 	struct digest digest;
 	uint64_t size;
 	uint64_t written;
+	bool reserved;		   /* its bytes are set aside */
 	struct hasher *hasher;	   /* owned */
 	int folder;		   /* owned; where the name will be */
 	int fd;			   /* owned */
@@ -78,6 +79,9 @@ static int preallocate(struct ingest *in)
 		return 0;
 	if (fallocate(in->fd, 0, 0, (off_t)in->size) == 0)
 		return 0;
+	if (errno == ENOSPC && store_evict_bytes(in->store, in->size) &&
+	    fallocate(in->fd, 0, 0, (off_t)in->size) == 0)
+		return 0;
 	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
 		return -errno;
 	return 0;
@@ -91,9 +95,15 @@ int ingest_new(struct ingest **out, struct store *s, const struct digest *d,
 
 	if (size > (uint64_t)INT64_MAX)
 		return store_fail(s, EFBIG, "cannot take the file", err);
+	r = store_reserve(s, size, err);
+	if (r < 0)
+		return r;
 	in = calloc(1, sizeof(*in));
-	if (!in)
+	if (!in) {
+		store_unreserve(s, size);
 		return store_fail(s, ENOMEM, "cannot take the file", err);
+	}
+	in->reserved = true;
 	in->store = s;
 	in->digest = *d;
 	in->size = size;
@@ -123,6 +133,9 @@ int ingest_write(struct ingest *in, const void *p, size_t n, struct err *err)
 			       "more bytes than the %llu that were announced",
 			       (unsigned long long)in->size);
 	r = io_pwrite_all(in->fd, p, n, (off_t)in->written);
+	if (r == -ENOSPC &&
+	    store_evict_bytes(in->store, in->size - in->written))
+		r = io_pwrite_all(in->fd, p, n, (off_t)in->written);
 	if (r < 0)
 		return store_fail(in->store, -r, "cannot be written", err);
 	r = hasher_add(in->hasher, p, n);
@@ -151,6 +164,13 @@ int ingest_rewind(struct ingest *in, struct err *err)
 	 * over again. */
 	in->written = 0;
 	return 0;
+}
+
+static void unreserve(struct ingest *in)
+{
+	if (in->reserved)
+		store_unreserve(in->store, in->size);
+	in->reserved = false;
 }
 
 static int check(struct ingest *in, struct err *err)
@@ -210,6 +230,7 @@ static bool named_is_sound(const struct ingest *in, const char *hex)
 	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == in->size;
 }
 
+/* 1: it has its name. 0: another one has, with the same bytes. */
 static int link_name(struct ingest *in)
 {
 	char hex[DIGEST_HEX_MAX];
@@ -217,11 +238,15 @@ static int link_name(struct ingest *in)
 
 	digest_print(&in->digest, hex);
 	r = link_once(in, hex);
+	if (r == 0)
+		return 1;
 	if (r != -EEXIST || named_is_sound(in, hex))
 		return r == -EEXIST ? 0 : r;
 	if (unlinkat(in->folder, hex, 0) < 0 && errno != ENOENT)
 		return -errno;
 	r = link_once(in, hex);
+	if (r == 0)
+		return 1;
 	return r == -EEXIST ? 0 : r;
 }
 
@@ -233,9 +258,15 @@ int ingest_commit(struct ingest *in, struct err *err)
 		return r;
 	if (fchmod(in->fd, 0444) < 0 || fdatasync(in->fd) < 0)
 		return store_fail(in->store, errno, "cannot be written", err);
+	/* in use until we are done with it; a cleaner waits for nobody */
+	(void)flock(in->fd, LOCK_SH | LOCK_NB);
 	r = link_name(in);
 	if (r < 0)
 		return store_fail(in->store, -r, "cannot name a file", err);
+	unreserve(in);
+	if (r == 1)
+		store_count(in->store, (int64_t)in->size, 1);
+	store_settle(in->store);
 	if (fsync(in->folder) < 0)
 		return store_fail(in->store, errno, "cannot be written", err);
 	return 0;
@@ -245,6 +276,7 @@ void ingest_free(struct ingest *in)
 {
 	if (!in)
 		return;
+	unreserve(in);
 	if (in->name[0])
 		(void)unlinkat(in->partial, in->name, 0);
 	auto_close(&in->fd);

@@ -18,22 +18,27 @@
 #include <unistd.h>
 
 /*
- * The folder of the cache, its blobs and its locks. Taking a blob in is
- * ingest.c, notes are store_note.c.
+ * The layout of a cache, number 1 (store_layout.c has the rules):
  *
- * Who may write the folder may choose what is served, because a name is
- * trusted once it is there: bytes are checked before they get it, not when
- * they are read. So the folder is the user's own or root's, and the world
- * may not write it. Names below it are opened one by one from its
- * descriptor, never through a link in the last step.
+ *	CACHEDIR.TAG			told to backup programs
+ *	layout				the number
+ *	usage				bytes and blobs, as counted (store_usage.c)
+ *	cleaning			locked by who makes room (store_evict.c)
+ *	blobs/<2 hex>/<hex>		verified content, mode 0444; the name is
+ *					its SHA-256, or its git object id
+ *	notes/<kind>/<2 hex>/<hex>	small facts by key (store_note.c)
+ *	locks/<hex>			held while a blob is fetched
+ *	partial/			where O_TMPFILE cannot be had (ingest.c)
+ *	git/				object stores of git sources
+ *
+ * A name is trusted once it is there: bytes are checked before they get it,
+ * not when they are read. Names are opened one by one from the folder's
+ * descriptor, never through a link in the last step. Everything but blobs/
+ * may be removed at any time, and blobs too: it costs asking again.
  *
  * There is no "read-only" mode to be in: reading never writes, and what
  * cannot be written says so when it is tried.
  */
-
-#define TAG_TEXT \
-	"Signature: 8a477f597d28d172789f06886806bc55\n" \
-	"# This folder is a cache of kernelfs and may be deleted.\n"
 
 /* A lock that another process takes away at that moment is tried again. */
 #define LOCK_TRIES 16
@@ -100,11 +105,11 @@ int store_make_folder(struct store *s, const char *name)
 	return take_fd(&at);
 }
 
-int store_open_file(struct store *s, const char *name)
+int store_open_below(int dir, const char *name)
 {
 	/* O_NONBLOCK: a FIFO would hold us; a regular file does not care */
 	AUTO(auto_close)
-	int fd = openat(s->dir, name,
+	int fd = openat(dir, name,
 			O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
 				O_NOCTTY);
 	struct stat st;
@@ -118,28 +123,6 @@ int store_open_file(struct store *s, const char *name)
 	if (!S_ISREG(st.st_mode))
 		return -ENOENT;
 	return take_fd(&fd);
-}
-
-/* ---- birth ---- */
-
-static int check_owner(const struct store *s, const struct stat *st,
-		       struct err *err)
-{
-	uid_t me = geteuid();
-
-	if (st->st_uid != me && st->st_uid != 0)
-		return err_set(err, EPERM,
-			       "cache '%s' belongs to user %u, who could plant "
-			       "files: name another folder with cache=",
-			       s->path, st->st_uid);
-	if ((st->st_mode & S_IWOTH) ||
-	    ((st->st_mode & S_IWGRP) && st->st_uid != me))
-		return err_set(err, EPERM,
-			       "cache '%s' can be written by others, who could "
-			       "plant files: chmod go-w it, or name another "
-			       "folder with cache=",
-			       s->path);
-	return 0;
 }
 
 int store_open_partial(struct store *s, const char *stem, int *folder,
@@ -176,8 +159,22 @@ int store_open_partial(struct store *s, const char *stem, int *folder,
 	return -EBUSY;
 }
 
-/* Leftovers of who died in a folder without O_TMPFILE: nobody holds them. */
-static void clean_partial(struct store *s)
+int store_open_shared(struct store *s, int folder, const char *name)
+{
+	int fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+			s->file_mode);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	/* past the umask; who did not make it need not */
+	if (s->file_mode & S_IWGRP && fstat(fd, &st) == 0 &&
+	    !(st.st_mode & S_IWGRP))
+		(void)fchmod(fd, s->file_mode);
+	return fd;
+}
+
+void store_clean_partial(struct store *s)
 {
 	AUTO(auto_closedir) DIR *d = NULL;
 	int fd = openat(s->dir, "partial",
@@ -203,35 +200,7 @@ static void clean_partial(struct store *s)
 	}
 }
 
-/* Told to backup programs; its absence harms nobody. */
-static void put_tag(struct store *s)
-{
-	if (faccessat(s->dir, "CACHEDIR.TAG", F_OK, 0) < 0)
-		(void)io_replace(s->dir, "CACHEDIR.TAG", TAG_TEXT,
-				 sizeof(TAG_TEXT) - 1, false);
-}
-
-static int open_folder(struct store *s, struct err *err)
-{
-	struct stat st;
-	int r;
-
-	s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->dir < 0 && errno == ENOENT) {
-		r = io_mkdirs(s->path, err);
-		if (r < 0)
-			return err_wrap(err, r, "cache '%s'", s->path);
-		s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	}
-	if (s->dir < 0)
-		return store_fail(s, errno, "cannot be opened", err);
-	if (fstat(s->dir, &st) < 0)
-		return store_fail(s, errno, "cannot be opened", err);
-	s->folder_mode = 0700;
-	if (st.st_mode & S_IWGRP)
-		s->folder_mode = 0770 | (st.st_mode & S_ISGID);
-	return check_owner(s, &st, err);
-}
+/* ---- birth ---- */
 
 int store_new(struct store **out, const char *dir, struct err *err)
 {
@@ -241,15 +210,15 @@ int store_new(struct store **out, const char *dir, struct err *err)
 	if (!s)
 		return err_errno(err, ENOMEM, "cache '%s'", dir);
 	s->dir = -1;
+	lock_init(&s->mu, LOCK_STORE);
 	s->path = text_dup(dir, strlen(dir));
-	r = s->path ? open_folder(s, err)
+	r = s->path ? store_open_folder(s, err)
 		    : err_errno(err, ENOMEM, "cache '%s'", dir);
 	if (r < 0) {
 		store_free(s);
 		return r;
 	}
-	clean_partial(s);
-	put_tag(s);
+	store_clean_partial(s);
 	*out = s;
 	return 0;
 }
@@ -258,6 +227,10 @@ void store_free(struct store *s)
 {
 	if (!s)
 		return;
+	if (s->dir >= 0)
+		store_count_flush(s);
+	store_tiers_done(s);
+	lock_done(&s->mu);
 	auto_close(&s->dir);
 	free(s->path);
 	free(s);
@@ -276,7 +249,7 @@ const char *store_path(const struct store *s)
 static int open_own(struct store *s, const char *name, uint64_t size)
 {
 	for (int i = 0; i < LOCK_TRIES; i++) {
-		AUTO(auto_close) int fd = store_open_file(s, name);
+		AUTO(auto_close) int fd = store_open_below(s->dir, name);
 		struct stat st;
 		bool locked;
 
@@ -301,9 +274,13 @@ int store_open(struct store *s, const struct repo_id *repo,
 	char folder[STORE_NAME_MAX];
 	char name[STORE_NAME_MAX];
 
-	(void)repo;
+	int r;
+
 	store_blob_name(d, folder, name);
-	return open_own(s, name, size);
+	r = open_own(s, name, size);
+	if (r != -ENOENT || !s->tier_count)
+		return r;
+	return store_tier_open(s, repo, d, size);
 }
 
 bool store_has(struct store *s, const struct repo_id *repo,
@@ -312,11 +289,16 @@ bool store_has(struct store *s, const struct repo_id *repo,
 	char folder[STORE_NAME_MAX];
 	char name[STORE_NAME_MAX];
 	struct stat st;
+	int fd;
 
-	(void)repo;
 	store_blob_name(d, folder, name);
-	return fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+	if (fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode) && (uint64_t)st.st_size == size)
+		return true;
+	fd = s->tier_count ? store_tier_open(s, repo, d, size) : -ENOENT;
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0;
 }
 
 int store_ingest(struct ingest **out, struct store *s, const struct digest *d,
@@ -349,12 +331,10 @@ int store_lock(struct store *s, const struct digest *d, int *lock)
 	digest_print(d, hex);
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		AUTO(auto_close)
-		int fd = openat(folder, hex,
-				O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-				s->folder_mode & 0660);
+		int fd = store_open_shared(s, folder, hex);
 
 		if (fd < 0)
-			return -errno;
+			return fd;
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 			if (errno == EWOULDBLOCK)
 				return 0;
@@ -383,63 +363,4 @@ void store_unlock(struct store *s, const struct digest *d, int lock)
 	/* before it is let go: afterwards it may be another one's */
 	(void)unlinkat(s->dir, name, 0);
 	(void)close(lock);
-}
-
-/* ---- counting ---- */
-
-static int usage_of_folder(int parent, const char *name, uint64_t *bytes,
-			   uint64_t *blobs)
-{
-	AUTO(auto_closedir) DIR *d = NULL;
-	int fd = openat(parent, name,
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *e;
-	struct stat st;
-
-	if (fd < 0)
-		return errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
-	d = fdopendir(fd);
-	if (!d) {
-		(void)close(fd);
-		return -ENOMEM;
-	}
-	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.' ||
-		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode))
-			continue;
-		*bytes += (uint64_t)st.st_size;
-		*blobs += 1;
-	}
-	return 0;
-}
-
-int store_usage(struct store *s, uint64_t *bytes, uint64_t *blobs)
-{
-	AUTO(auto_closedir) DIR *d = NULL;
-	int fd = openat(s->dir, "blobs",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	uint64_t sum = 0;
-	uint64_t count = 0;
-	struct dirent *e;
-	int r = 0;
-
-	if (fd >= 0) {
-		d = fdopendir(fd);
-		if (!d) {
-			(void)close(fd);
-			return -ENOMEM;
-		}
-	} else if (errno != ENOENT) {
-		return -errno;
-	}
-	while (d && r == 0 && (e = readdir(d))) {
-		if (e->d_name[0] != '.')
-			r = usage_of_folder(fd, e->d_name, &sum, &count);
-	}
-	if (r < 0)
-		return r;
-	*bytes = sum;
-	*blobs = count;
-	return 0;
 }

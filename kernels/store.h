@@ -4,17 +4,13 @@
 
 /*
  * The cache on disk: content-addressed, one per host, shared by all mounts
- * and processes of a user.
- *
- *	<cache>/CACHEDIR.TAG
- *	<cache>/blobs/<2 hex>/<hex>		verified content, mode 0444
- *	<cache>/notes/<kind>/<2 hex>/<hex>	small facts by key
- *	<cache>/locks/<hex>			held while a blob is fetched
- *	<cache>/partial/			where O_TMPFILE cannot be had
+ * and processes of a user or a group (its layout: store.c). Below it may lie
+ * read-only tiers, which are looked at for what it has not.
  *
  * A blob gets its name only when its hash was checked and its bytes and name
  * are on disk; an unnamed file (O_TMPFILE) needs no cleaning after a crash.
- * Nothing here knows repositories. Any thread.
+ * Nothing here knows repositories, but for where another cache would keep a
+ * file of one. Any thread, but for what is said to be set first.
  */
 
 #include <stdbool.h>
@@ -46,6 +42,31 @@ int store_open(struct store *s, const struct repo_id *repo,
 /* Would store_open() give it? */
 bool store_has(struct store *s, const struct repo_id *repo,
 	       const struct digest *d, uint64_t size);
+
+/* ---- limits and tiers: set before there are threads ---- */
+
+/* Bytes; 0: none. Blobs are removed, least recently used first and never one
+ * in use, before a new one would pass them. */
+void store_limit(struct store *s, uint64_t cache_size, uint64_t min_free);
+uint64_t store_cache_size(const struct store *s);
+/*
+ * A read-only lower tier: a cache of kernelfs, or one of huggingface_hub. -errno
+ * with a sentence; -EINVAL when it is the cache itself.
+ */
+int store_add_tier(struct store *s, const char *dir, struct err *err);
+/*
+ * Hash what the tiers have under this name, where nobody has yet, and keep the
+ * verdict: 0 when store_open() gives it now, -ENOENT, -ECANCELED. Blocks;
+ * *progress_ms (NULL allowed) follows io_now_ms().
+ */
+int store_verify_tiers(struct store *s, const struct repo_id *repo,
+		       const struct digest *d, uint64_t size,
+		       const bool *cancelled, int64_t *progress_ms);
+/* When blobs were last used: calls `use` for each that it knows, in any order
+ * and as often as it likes. The youngest counts. */
+typedef void store_use(void *arg, const struct digest *d, int64_t used_s);
+typedef int store_uses(void *ctx, store_use *use, void *arg);
+void store_ask_uses(struct store *s, store_uses *uses, void *ctx);
 
 /* ---- taking a blob in ---- */
 
@@ -82,7 +103,33 @@ int store_note_open(struct store *s, const char *kind, const char *key);
 int store_note_read(struct store *s, const char *kind, const char *key,
 		    struct text *out, int64_t *age_s);
 
-/* Bytes and blobs of this cache, counted by walking it. */
+/* The file's time becomes now. -ENOENT, -EACCES (another's: write it). */
+int store_note_touch(struct store *s, const char *kind, const char *key);
+void store_note_remove(struct store *s, const char *kind, const char *key);
+/* Every note of a kind in this cache, those over `max` bytes left out, with
+ * the time when it was written; stops at the first that is not 0. */
+typedef int store_note_each(void *arg, const struct text *note,
+			    int64_t written_s);
+int store_note_walk(struct store *s, const char *kind, size_t max,
+		    store_note_each *each, void *arg);
+
+/* ---- looking after it ---- */
+
+/* Bytes and blobs of this cache, from a count that is kept. It is walked only
+ * when nobody has counted yet. */
 int store_usage(struct store *s, uint64_t *bytes, uint64_t *blobs);
+/* The same by walking, which puts the count right. */
+int store_recount(struct store *s, uint64_t *bytes, uint64_t *blobs);
+/* Remove what the dead left, and blobs until the limits hold: bytes. */
+uint64_t store_trim(struct store *s);
+/*
+ * Hash every blob again: what is wrong loses its name, and `wrong` is told.
+ * *checked: blobs looked at. Who has a wrong one open keeps its bytes.
+ */
+typedef void store_wrong(void *arg, const struct digest *d);
+int store_verify(struct store *s, store_wrong *wrong, void *arg,
+		 const bool *cancelled, uint64_t *checked);
+/* It was used now, though no build says so (a small file). */
+void store_used(struct store *s, const struct digest *d);
 
 #endif

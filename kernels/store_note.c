@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "store_room.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,6 +93,85 @@ int store_note_write(struct store *s, const char *kind, const char *key,
 	return 0;
 }
 
+int store_note_touch(struct store *s, const char *kind, const char *key)
+{
+	char path[NOTE_NAME_MAX];
+	struct note_name name;
+	int r = name_note(&name, kind, key);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "%.41s/%s", name.folder, name.hex);
+	r = utimensat(s->dir, path, NULL, AT_SYMLINK_NOFOLLOW);
+	return r < 0 ? -errno : 0;
+}
+
+void store_note_remove(struct store *s, const char *kind, const char *key)
+{
+	char path[NOTE_NAME_MAX];
+	struct note_name name;
+
+	if (name_note(&name, kind, key) < 0)
+		return;
+	(void)snprintf(path, sizeof(path), "%.41s/%s", name.folder, name.hex);
+	(void)unlinkat(s->dir, path, 0);
+}
+
+struct note_walk {
+	size_t max;
+	store_note_each *each;
+	void *arg;
+};
+
+static int tell_note(const struct note_walk *w, int folder, const char *name)
+{
+	AUTO(auto_text) struct text note = TEXT_INIT(w->max);
+	struct stat st;
+
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    io_read_file(folder, name, &note) < 0)
+		return 0;
+	return w->each(w->arg, &note, (int64_t)st.st_mtim.tv_sec);
+}
+
+static int each_in(const struct note_walk *w, int parent, const char *name,
+		   int (*one)(const struct note_walk *w, int folder,
+			      const char *name))
+{
+	AUTO(auto_closedir) DIR *d = NULL;
+	int fd = openat(parent, name,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct dirent *e;
+	int r = 0;
+
+	if (fd < 0)
+		return 0;
+	d = fdopendir(fd);
+	if (!d) {
+		(void)close(fd);
+		return -ENOMEM;
+	}
+	while (r == 0 && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			r = one(w, fd, e->d_name);
+	return r;
+}
+
+static int each_in_hex(const struct note_walk *w, int folder, const char *name)
+{
+	return each_in(w, folder, name, tell_note);
+}
+
+int store_note_walk(struct store *s, const char *kind, size_t max,
+		    store_note_each *each, void *arg)
+{
+	struct note_walk w = { .max = max, .each = each, .arg = arg };
+	char folder[STORE_NAME_MAX];
+
+	(void)snprintf(folder, sizeof(folder), "notes/%.32s", kind);
+	return each_in(&w, s->dir, folder, each_in_hex);
+}
+
 int store_note_open(struct store *s, const char *kind, const char *key)
 {
 	char path[NOTE_NAME_MAX];
@@ -101,7 +181,8 @@ int store_note_open(struct store *s, const char *kind, const char *key)
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "%.41s/%s", name.folder, name.hex);
-	return store_open_file(s, path);
+	r = store_open_below(s->dir, path);
+	return r == -ENOENT ? store_tier_note(s, kind, path) : r;
 }
 
 /* A note of tomorrow (the clock was set back) is no fresh one. */
