@@ -236,7 +236,6 @@ static bool read_ref(const struct look *l, const char *name,
 		     const struct source_refs *known,
 		     char commit[REF_COMMIT_LEN + 1])
 {
-	AUTO(auto_text) struct text said = TEXT_INIT(REF_FILE_MAX);
 	AUTO(auto_close) int fd = -1;
 	char path[REF_PART_MAX];
 	char buf[REF_FILE_MAX];
