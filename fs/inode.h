@@ -52,6 +52,13 @@ enum node_kind {
 	NODE_OWNERS,	 /* its owners/ */
 	NODE_DOOR_DIR,	 /* its door/ */
 	NODE_DOOR_FILE,	 /* one of the door's: `entry` says which */
+	NODE_HUB,	 /* /.hub/ */
+	NODE_HUB_REPO,	 /* .hub/kernels--<owner>--<repo>/ */
+	NODE_HUB_REFS,	 /* its refs/ */
+	NODE_HUB_REF,	 /* a file in it: the commit is in `text` */
+	NODE_HUB_SNAPS,	 /* its snapshots/ */
+	NODE_HUB_SNAP,	 /* snapshots/<commit>/ */
+	NODE_HUB_BUILDS, /* snapshots/<commit>/build/ */
 };
 
 struct node {

@@ -230,6 +230,13 @@ static const struct {
 	[NODE_OWNERS] = { VIEW_DIR, false },
 	[NODE_DOOR_DIR] = { VIEW_DIR, true },
 	[NODE_DOOR_FILE] = { VIEW_FILE, true },
+	[NODE_HUB] = { VIEW_DIR, true },
+	[NODE_HUB_REPO] = { VIEW_DIR, true },
+	[NODE_HUB_REFS] = { VIEW_DIR, false },
+	[NODE_HUB_REF] = { VIEW_FILE, false },
+	[NODE_HUB_SNAPS] = { VIEW_DIR, false },
+	[NODE_HUB_SNAP] = { VIEW_DIR, true },
+	[NODE_HUB_BUILDS] = { VIEW_DIR, true },
 };
 
 static void file_attr(const struct node *n, struct view_attr *out)
@@ -248,6 +255,12 @@ static void constant_attr(const struct node *n, struct view_attr *out)
 
 	out->size = door_file_size(f);
 	out->ino = map_hash(f->text, door_file_size(f));
+}
+
+static void ref_attr(const struct node *n, struct view_attr *out)
+{
+	out->size = strlen(n->text);
+	out->ino = map_hash(n->text, out->size);
 }
 
 /* Links from a folder whose names may change are not for ever. */
@@ -274,6 +287,8 @@ void view_attr(struct view *v, const struct node *n, struct view_attr *out)
 		file_attr(n, out);
 	else if (n->kind == NODE_STUB || n->kind == NODE_DOOR_FILE)
 		constant_attr(n, out);
+	else if (n->kind == NODE_HUB_REF)
+		ref_attr(n, out);
 	else if (view_is_timed(n))
 		out->mtime_s = names_changed_s(v->world->names);
 	else if (n->kind == NODE_CTL_FILE)
@@ -311,6 +326,8 @@ bool view_absent_forever(struct view *v, const struct node *dir)
 	case NODE_CTL:
 	case NODE_DOOR_DIR:
 	case NODE_PYTHON:
+	case NODE_HUB_REPO:
+	case NODE_HUB_BUILDS:
 		return true;
 	case NODE_COMMIT:
 	case NODE_BUILDS:
@@ -333,6 +350,11 @@ bool view_absent_forever(struct view *v, const struct node *dir)
 	case NODE_LINK:
 	case NODE_CTL_FILE:
 	case NODE_DOOR_FILE:
+	case NODE_HUB:
+	case NODE_HUB_REFS:
+	case NODE_HUB_REF:
+	case NODE_HUB_SNAPS:
+	case NODE_HUB_SNAP:
 		break;
 	}
 	return false;

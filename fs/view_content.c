@@ -307,6 +307,9 @@ int view_report(struct view *v, struct node *n, struct view_wait *w,
 		return text_failed(out);
 	case NODE_PINNED:
 		return 0;
+	case NODE_HUB_REF:
+		text_add(out, n->text);
+		return text_failed(out);
 	case NODE_ROOT:
 	case NODE_IMPORT:
 	case NODE_OWNER:
@@ -327,6 +330,12 @@ int view_report(struct view *v, struct node *n, struct view_wait *w,
 	case NODE_CTL:
 	case NODE_OWNERS:
 	case NODE_DOOR_DIR:
+	case NODE_HUB:
+	case NODE_HUB_REPO:
+	case NODE_HUB_REFS:
+	case NODE_HUB_SNAPS:
+	case NODE_HUB_SNAP:
+	case NODE_HUB_BUILDS:
 		break;
 	}
 	return err_set(err, EISDIR, "'%s' is no file", n->name);
@@ -335,7 +344,7 @@ int view_report(struct view *v, struct node *n, struct view_wait *w,
 bool view_is_constant(const struct node *n)
 {
 	return n->kind == NODE_FILE || n->kind == NODE_STUB ||
-	       n->kind == NODE_DOOR_FILE;
+	       n->kind == NODE_DOOR_FILE || n->kind == NODE_HUB_REF;
 }
 
 int view_open(struct view *v, struct node *n, struct view_wait *w, int *fd,

@@ -42,6 +42,31 @@ void view_in_step(const struct ref *ref, const struct resolve_commit *c,
 		  char out[VIEW_TARGET_MAX]);
 /* The build that a node belongs to: its node, or NULL. */
 const struct node *view_in_build(const struct node *n);
+/* One step down: a folder that knows its names by itself (view_lookup.c). */
+struct look {
+	struct view *v;
+	struct node *dir;
+	const char *name;
+	struct view_wait *w;
+	struct node **out;
+	struct err *err;
+};
+
+int view_look_absent(const struct look *l);
+int view_look_make(const struct look *l, struct node_make m);
+/* A node of this kind, if the commit `ref` exists. */
+int view_look_commit(const struct look *l, const struct ref *ref,
+		     enum node_kind kind);
+
+/* One name of a listing. */
+typedef void view_add(void *arg, const char *name, enum view_type type);
+
+/* ---- .hub/ (view_hub.c) ---- */
+
+int view_hub_look(const struct look *l);
+int view_hub_list(struct view *v, const struct node *dir, struct view_wait *w,
+		  view_add *add, void *arg, struct err *err);
+
 /* waiter for the resolver, NULL-safe */
 struct memo_waiter *view_in_memo(struct view_wait *w);
 

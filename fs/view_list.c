@@ -144,6 +144,7 @@ static void list_root(struct view *v, struct set *s)
 		if (!ref_is_identifier(owner))
 			set_add_at(s, owner, VIEW_DIR, UINT32_MAX);
 	set_add_at(s, ".env", VIEW_DIR, UINT32_MAX);
+	set_add_at(s, ".hub", VIEW_DIR, UINT32_MAX);
 	set_add_at(s, ".kernelfs", VIEW_DIR, UINT32_MAX);
 }
 
@@ -331,6 +332,11 @@ static int list_commit(struct view *v, struct node *dir, struct view_wait *w,
 	return 0;
 }
 
+static void add_name(void *arg, const char *name, enum view_type type)
+{
+	set_add(arg, name, type);
+}
+
 static int fill(struct view *v, struct node *dir, struct view_wait *w,
 		struct set *s, struct err *err)
 {
@@ -377,8 +383,15 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 		for (size_t i = 0; door_file_at(i); i++)
 			set_add(s, door_file_at(i)->name, VIEW_FILE);
 		return 0;
-	case NODE_ENVS: /* answers names, lists none */
+	case NODE_ENVS: /* these answer names, and list none */
+	case NODE_HUB:
 		return 0;
+	case NODE_HUB_REPO:
+	case NODE_HUB_REFS:
+	case NODE_HUB_SNAPS:
+	case NODE_HUB_SNAP:
+	case NODE_HUB_BUILDS:
+		return view_hub_list(v, dir, w, add_name, s, err);
 	case NODE_VARIANT:
 	case NODE_FOLDER:
 	case NODE_FILE:
@@ -392,6 +405,7 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 	case NODE_LINK:
 	case NODE_CTL_FILE:
 	case NODE_DOOR_FILE:
+	case NODE_HUB_REF:
 		break;
 	}
 	return err_set(err, ENOTDIR, "'%s' is no folder", dir->name);

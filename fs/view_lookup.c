@@ -18,28 +18,29 @@
 #include <stdio.h>
 #include <string.h>
 
-struct look {
-	struct view *v;
-	struct node *dir;
-	const char *name;
-	struct view_wait *w;
-	struct node **out;
-	struct err *err;
-};
-
 typedef int look_fn(const struct look *l);
 
-static int absent(const struct look *l)
+int view_look_absent(const struct look *l)
 {
 	return err_set(l->err, ENOENT, "'%.120s': no such name here", l->name);
 }
 
-static int make(const struct look *l, struct node_make m)
+static int absent(const struct look *l)
+{
+	return view_look_absent(l);
+}
+
+int view_look_make(const struct look *l, struct node_make m)
 {
 	m.name = l->name;
 	if (!m.spec)
 		m.spec = l->dir->spec;
 	return inode_child(l->v->inodes, l->dir, &m, l->out);
+}
+
+static int make(const struct look *l, struct node_make m)
+{
+	return view_look_make(l, m);
 }
 
 static int make_kind(const struct look *l, enum node_kind kind)
@@ -128,6 +129,8 @@ static int look_root(const struct look *l)
 		return make_kind(l, NODE_CTL);
 	if (!strcmp(l->name, ".env"))
 		return make_kind(l, NODE_ENVS);
+	if (!strcmp(l->name, ".hub"))
+		return make_kind(l, NODE_HUB);
 	if (names_find(l->v->world->names, l->name, &e))
 		return make_kind(l, NODE_IMPORT);
 	return look_owner_name(l);
@@ -223,23 +226,26 @@ static int same_commit(void *arg, const struct ref *ref,
 
 /* Is there such a commit? A branch that leads to it says so, else its build/,
  * else its root. */
-static int look_commit(const struct look *l, struct ref *ref)
+int view_look_commit(const struct look *l, const struct ref *ref,
+		     enum node_kind kind)
 {
+	struct ref wanted = *ref;
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	struct resolve *res = l->v->world->resolve;
 	int r;
 
 	r = resolve_folder(res, &ref->repo, ref->rev, "build", NULL, &a,
 			   l->err);
-	if (r == -EINPROGRESS && resolve_each_commit(res, same_commit, ref) > 0)
-		return make_kind(l, NODE_COMMIT);
+	if (r == -EINPROGRESS &&
+	    resolve_each_commit(res, same_commit, &wanted) > 0)
+		return make_kind(l, kind);
 	if (r == -EINPROGRESS)
 		r = resolve_folder(res, &ref->repo, ref->rev, "build",
 				   view_in_memo(l->w), &a, l->err);
 	if (r == -ENOENT)
 		r = resolve_folder(res, &ref->repo, ref->rev, "",
 				   view_in_memo(l->w), &a, l->err);
-	return r < 0 ? r : make_kind(l, NODE_COMMIT);
+	return r < 0 ? r : make_kind(l, kind);
 }
 
 static bool is_listed(const struct look *l, const struct ref *ref)
@@ -268,7 +274,7 @@ static int look_owner(const struct look *l)
 	if (ref_parse_step(&ref, l->dir->name, l->name, l->err) < 0)
 		return -ENOENT;
 	if (ref.kind == REV_COMMIT)
-		return look_commit(l, &ref);
+		return view_look_commit(l, &ref, NODE_COMMIT);
 	/* What is listed is there; what it is, only readlink asks. */
 	listed = ref.kind == REV_DEFAULT && is_listed(l, &ref);
 	r = resolve_commit(l->v->world->resolve, &ref,
@@ -481,14 +487,17 @@ static int look_door(const struct look *l)
 }
 
 static look_fn *const lookers[] = {
-	[NODE_ROOT] = look_root,	 [NODE_IMPORT] = look_import,
-	[NODE_OWNER] = look_owner,	 [NODE_COMMIT] = look_in_commit,
-	[NODE_BUILDS] = look_builds,	 [NODE_VARIANT] = look_variant,
-	[NODE_FOLDER] = look_folder,	 [NODE_PYTHON] = look_python,
-	[NODE_PACKAGE] = look_package,	 [NODE_COMMIT_CTL] = look_commit_ctl,
-	[NODE_VARIANTS] = look_variants, [NODE_ENVS] = look_envs,
-	[NODE_SPEC] = look_spec,	 [NODE_CTL] = look_ctl,
-	[NODE_OWNERS] = look_owners,	 [NODE_DOOR_DIR] = look_door,
+	[NODE_ROOT] = look_root,	   [NODE_IMPORT] = look_import,
+	[NODE_OWNER] = look_owner,	   [NODE_COMMIT] = look_in_commit,
+	[NODE_BUILDS] = look_builds,	   [NODE_VARIANT] = look_variant,
+	[NODE_FOLDER] = look_folder,	   [NODE_PYTHON] = look_python,
+	[NODE_PACKAGE] = look_package,	   [NODE_COMMIT_CTL] = look_commit_ctl,
+	[NODE_VARIANTS] = look_variants,   [NODE_ENVS] = look_envs,
+	[NODE_SPEC] = look_spec,	   [NODE_CTL] = look_ctl,
+	[NODE_OWNERS] = look_owners,	   [NODE_DOOR_DIR] = look_door,
+	[NODE_HUB] = view_hub_look,	   [NODE_HUB_REPO] = view_hub_look,
+	[NODE_HUB_REFS] = view_hub_look,   [NODE_HUB_SNAPS] = view_hub_look,
+	[NODE_HUB_SNAP] = view_hub_look, [NODE_HUB_BUILDS] = view_hub_look,
 };
 
 int view_lookup(struct view *v, struct node *dir, const char *name,

@@ -140,6 +140,17 @@ int resolve_commit_blocking(struct resolve *r, const struct ref *ref,
 	return ask_blocking(r, ANSWERS_COMMIT, &k, out, err);
 }
 
+int resolve_refs(struct resolve *r, const struct repo_id *repo,
+		 struct memo_waiter *w, struct resolve_answer *out,
+		 struct err *err)
+{
+	const struct ref ref = { .repo = *repo, .kind = REV_DEFAULT };
+	struct answers_key k;
+
+	ref_key(&k, &ref);
+	return ask(r, ANSWERS_REFS, &k, w, out, err);
+}
+
 int resolve_folder(struct resolve *r, const struct repo_id *repo,
 		   const char *commit, const char *dir, struct memo_waiter *w,
 		   struct resolve_answer *out, struct err *err)

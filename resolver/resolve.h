@@ -71,6 +71,11 @@ int resolve_commit(struct resolve *r, const struct ref *ref,
 		   struct memo_waiter *w, struct resolve_answer *out,
 		   struct err *err);
 
+/* Branches and tags: value is a struct source_refs. */
+int resolve_refs(struct resolve *r, const struct repo_id *repo,
+		 struct memo_waiter *w, struct resolve_answer *out,
+		 struct err *err);
+
 /* A folder of a commit, alone: value is a struct tree. dir "build" lists
  * the names of builds; absent folders are -ENOENT. */
 int resolve_folder(struct resolve *r, const struct repo_id *repo,

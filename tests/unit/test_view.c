@@ -89,6 +89,32 @@ static void has_no_other_names(void **state)
 		{ ".kernelfs/owners/none", -ENOENT },
 		{ ".kernelfs/door/stub.py", -ENOENT },
 		{ EVIL "/build/" BEST, -EACCES },
+		{ ".hub/models--acme--relu", -ENOENT },
+		{ ".hub/kernels--acme--none", -ENOENT },
+		{ ".hub/kernels--acme", -ENOENT },
+		{ ".hub/kernels----relu", -ENOENT },
+		{ ".hub/kernels--acme--", -ENOENT },
+		{ ".hub/kernels--acme--relu--x", -ENOENT },
+		{ ".hub/.locks", -ENOENT },
+		{ ".hub/acme", -ENOENT },
+		{ HUB "/trees", -ENOENT },
+		{ HUB "/blobs", -ENOENT },
+		{ HUB "/refs/1", -ENOENT },
+		{ HUB "/refs/v9", -ENOENT },
+		{ HUB "/refs/latest", -ENOENT },
+		{ HUB "/refs/" FAKE_C1, -ENOENT },
+		{ HUB "/refs/v1/x", -ENOTDIR },
+		{ HUB "/snapshots/v1", -ENOENT },
+		{ HUB "/snapshots/" FAKE_C3, -ENOENT },
+		{ SNAP "/none", -ENOENT },
+		{ SNAP "/python", -ENOENT },
+		{ SNAP "/.kernelfs", -ENOENT },
+		{ SNAP "/build/" OTHER, -ENOENT },
+		{ SNAP "/build/stray.txt", -ENOENT },
+		{ ".hub/kernels--acme--bare/snapshots/" FAKE_C3 "/build/" BEST,
+		  -ENOENT },
+		{ ".hub/kernels--zeta--evil/snapshots/" FAKE_C1 "/build/" BEST,
+		  -EACCES },
 		{ ENVS "/evil", -EACCES },
 	};
 	struct fakeworld *f = *state;
@@ -115,6 +141,7 @@ static void hostile_names_cost_no_request(void **state)
 		".kernelfs",
 		".kernelfs/owners",
 		ENVS "/acme",
+		".hub",
 	};
 	static const char *const hostile[] = {
 		"",	      ".",	     "..",
@@ -166,7 +193,7 @@ static void lists_the_view(void **state)
 		const char *names;
 	} rows[] = {
 		/* the named ones first; an owner that no import can spell */
-		{ "", "my_nest/ evil/ bare/ relu/ x/ .env/ .kernelfs/ "
+		{ "", "my_nest/ evil/ bare/ relu/ x/ .env/ .hub/ .kernelfs/ "
 		      "ker-nels/ " },
 		{ "relu", "__init__.py build@ " },
 		{ RELU, ".kernelfs/ " STRANGE " README.md build/ docs/ "
@@ -191,6 +218,13 @@ static void lists_the_view(void **state)
 		{ ".kernelfs", "config door/ env log metrics owners/ status "
 			       "version " },
 		{ ".kernelfs/owners", "acme@ ker-nels@ zeta@ " },
+		{ ".hub", "" },
+		{ HUB, "refs/ snapshots/ " },
+		{ HUB "/refs", "main v1 " },
+		{ HUB "/snapshots", FAKE_C1 "/ " },
+		{ SNAP, STRANGE "@ README.md@ build/ docs@ " },
+		{ SNAP "/build", BEST "@ " },
+		{ ".hub/kernels--acme--bare/snapshots/" FAKE_C3 "/build", "" },
 		{ ".kernelfs/door", "core.py depends.py " },
 	};
 	struct fakeworld *f = *state;
@@ -299,7 +333,7 @@ static void goes_on_where_a_listing_stopped(void **state)
 		const char *path;
 		unsigned count;
 	} rows[] = {
-		{ "", 8 },
+		{ "", 9 },
 		{ RELU, 6 },
 		{ RELU "/build/" BEST, 3 },
 		{ RELU "/docs", 1 },

@@ -51,6 +51,9 @@ static void links_lead_to_what_is_there(void **state)
 		{ ENVS "/" NEST "/python", "my_nest",
 		  "../../../../../" NEST "/build/" BEST "/my_nest" },
 		{ ".kernelfs/owners", "acme", "../../acme" },
+		{ SNAP, "README.md", "../../../../" RELU "/README.md" },
+		{ SNAP, "docs", "../../../../" RELU "/docs" },
+		{ SNAP "/build", BEST, "../../../../../" RELU "/build/" BEST },
 		{ RELU "/build/" BEST "/sub", "again.py", "../__init__.py" },
 	};
 	struct fakeworld *f = *state;

@@ -21,6 +21,8 @@
 #define NEST "acme/my-nest@" FAKE_C2
 #define BARE "acme/bare@" FAKE_C3
 #define EVIL "zeta/evil@" FAKE_C1
+#define HUB ".hub/kernels--acme--relu"
+#define SNAP HUB "/snapshots/" FAKE_C1
 #define STRANGE "100% \"x\" \xff\xfe"
 
 static const struct fake_file files[] = {
@@ -158,6 +160,17 @@ static const struct row {
 	{ ".kernelfs/owners", NODE_OWNERS, VIEW_DIR, false },
 	{ ".kernelfs/owners/acme", NODE_LINK, VIEW_LINK, false },
 	{ ".kernelfs/door", NODE_DOOR_DIR, VIEW_DIR, true },
+	{ ".hub", NODE_HUB, VIEW_DIR, true },
+	{ HUB, NODE_HUB_REPO, VIEW_DIR, true },
+	{ HUB "/refs", NODE_HUB_REFS, VIEW_DIR, false },
+	{ HUB "/refs/v1", NODE_HUB_REF, VIEW_FILE, false },
+	{ HUB "/refs/main", NODE_HUB_REF, VIEW_FILE, false },
+	{ HUB "/snapshots", NODE_HUB_SNAPS, VIEW_DIR, false },
+	{ SNAP, NODE_HUB_SNAP, VIEW_DIR, true },
+	{ SNAP "/README.md", NODE_LINK, VIEW_LINK, true },
+	{ SNAP "/docs", NODE_LINK, VIEW_LINK, true },
+	{ SNAP "/build", NODE_HUB_BUILDS, VIEW_DIR, true },
+	{ SNAP "/build/" BEST, NODE_LINK, VIEW_LINK, true },
 	{ ".kernelfs/door/core.py", NODE_DOOR_FILE, VIEW_FILE, true },
 };
 
