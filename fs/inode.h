@@ -40,6 +40,7 @@ enum node_kind {
 	NODE_COMMIT_CTL, /* <commit>/.kernelfs/ */
 	NODE_DECISION,	 /* its decision */
 	NODE_DECISION_JSON,
+	NODE_DEPENDS_JSON, /* its depends.json, for the door */
 	NODE_VARIANTS,	 /* its variants/ */
 	NODE_BUILD_LINK, /* link /<package>/build, maybe undecided */
 	NODE_ENVS,	 /* .env/ */

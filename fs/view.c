@@ -218,6 +218,7 @@ static const struct {
 	[NODE_COMMIT_CTL] = { VIEW_DIR, true },
 	[NODE_DECISION] = { VIEW_FILE, true },
 	[NODE_DECISION_JSON] = { VIEW_FILE, true },
+	[NODE_DEPENDS_JSON] = { VIEW_FILE, true },
 	[NODE_VARIANTS] = { VIEW_DIR, true },
 	[NODE_BUILD_LINK] = { VIEW_LINK, false },
 	[NODE_ENVS] = { VIEW_DIR, true },
@@ -344,6 +345,7 @@ bool view_absent_forever(struct view *v, const struct node *dir)
 	case NODE_FILE:
 	case NODE_DECISION:
 	case NODE_DECISION_JSON:
+	case NODE_DEPENDS_JSON:
 	case NODE_BUILD_LINK:
 	case NODE_WHY:
 	case NODE_PINNED:

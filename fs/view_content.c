@@ -75,58 +75,6 @@ int view_readlink(struct view *v, struct node *n, struct view_wait *w,
 
 /* ---- blobs ---- */
 
-static bool is_library(const char *name)
-{
-	return text_ends(name, ".so") || strstr(name, ".so.") != NULL;
-}
-
-/* Reading these means that the build will be used: all of it is wanted. */
-static bool wants_all(const char *path, const char *package)
-{
-	size_t len = strlen(package);
-
-	if (is_library(path) || !strcmp(path, "__init__.py"))
-		return true;
-	return !strncmp(path, package, len) &&
-	       !strcmp(path + len, "/__init__.py");
-}
-
-/* The build that a file is in, or NULL. */
-static struct node *build_of(const struct node *file)
-{
-	struct node *n = file->parent;
-
-	while (n && (n->kind != NODE_VARIANT || n->parent->kind != NODE_BUILDS))
-		n = n->parent;
-	return n;
-}
-
-/*
- * Have the rest of the build fetched, if this file means that. When the file
- * itself is `here` (a mount before this one may have fetched it, or another
- * commit has the same), once per build: this is the way of every open.
- */
-static void fetch_around(struct view *v, const struct node *n,
-			 const struct repo_id *repo, const char *commit,
-			 const char *path, bool here)
-{
-	struct node *build = build_of(n);
-	char package[REF_PART_MAX + 1];
-	char dir[VIEW_TARGET_MAX];
-
-	if (!build ||
-	    (here && __atomic_load_n(&build->whole, __ATOMIC_RELAXED)))
-		return;
-	repo_package(repo, package);
-	if (!wants_all(path, package))
-		return;
-	__atomic_store_n(&build->whole, true, __ATOMIC_RELAXED);
-	(void)snprintf(dir, sizeof(dir), "build/%s", build->name);
-	/* What cannot be queued now is fetched when it is read. */
-	(void)fetch_build(v->world->fetch, repo, commit, dir, build->tree,
-			  path);
-}
-
 /* What is there may be gone a moment later, when a full cache makes room;
  * then it is asked for again. */
 static int fetch_and_open(struct view *v, const struct fetch_blob *blob,
@@ -174,7 +122,7 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 	if (r < 0 && r != -ENOENT && r != -EAGAIN)
 		return err_errno(err, -r, "open '%s' in the cache", n->name);
 	if (r >= 0) {
-		fetch_around(v, n, &repo, commit, e.path, true);
+		view_in_fetch_around(v, n, &repo, commit, e.path, true);
 		*fd = r;
 		return 0;
 	}
@@ -187,7 +135,7 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 				    e.size };
 	r = fetch_and_open(v, &blob, w, fd, err);
 	if (r == -EINPROGRESS)
-		fetch_around(v, n, &repo, commit, e.path, false);
+		view_in_fetch_around(v, n, &repo, commit, e.path, false);
 	return r;
 }
 
@@ -209,7 +157,6 @@ static int report_decision(struct view *v, struct node *n, struct view_wait *w,
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	char revision[REF_REV_MAX + 1];
-	char path[VIEW_TARGET_MAX * 4];
 	const struct pick *p;
 	int r = commit_pick(v, n, w, &a, err);
 
@@ -221,11 +168,27 @@ static int report_decision(struct view *v, struct node *n, struct view_wait *w,
 		pick_report(p, revision, out);
 		return text_failed(out);
 	}
-	(void)snprintf(path, sizeof(path), "%s/%s/%s@%s/build/%s%s%s",
-		       v->mountpoint, p->repo.owner, p->repo.name, p->commit,
-		       p->variant ? p->variant : "", p->nested ? "/" : "",
-		       p->nested ? p->package : "");
-	pick_json(p, revision, path, out);
+	pick_json(p, revision, v->mountpoint, out);
+	return text_failed(out);
+}
+
+static int report_depends(struct view *v, struct node *n, struct view_wait *w,
+			  struct text *out, struct err *err)
+{
+	AUTO(resolve_drop) struct resolve_answer a = { 0 };
+	const struct pick *p;
+	int r = commit_pick(v, n, w, &a, err);
+
+	if (r < 0)
+		return r;
+	p = resolve_value(&a);
+	if (p->refused)
+		return err_set(err, view_in_refused(p), "%s/%s@%s: %s",
+			       p->repo.owner, p->repo.name, p->commit, p->why);
+	pick_depends_json(p, out);
+	/* Below a spec only a door asks, for an import that needs them. */
+	if (n->spec && !__atomic_exchange_n(&n->whole, true, __ATOMIC_RELAXED))
+		view_in_fetch_pick(v, p);
 	return text_failed(out);
 }
 
@@ -300,6 +263,8 @@ int view_report(struct view *v, struct node *n, struct view_wait *w,
 	case NODE_DECISION:
 	case NODE_DECISION_JSON:
 		return report_decision(v, n, w, out, err);
+	case NODE_DEPENDS_JSON:
+		return report_depends(v, n, w, out, err);
 	case NODE_WHY:
 		return report_why(v, n, w, out);
 	case NODE_CTL_FILE:
@@ -357,7 +322,7 @@ int view_open(struct view *v, struct node *n, struct view_wait *w, int *fd,
 	*fd = -1;
 	/* Work out now what reading will need, so that open is what fails. */
 	if (n->kind == NODE_DECISION || n->kind == NODE_DECISION_JSON ||
-	    n->kind == NODE_WHY)
+	    n->kind == NODE_DEPENDS_JSON || n->kind == NODE_WHY)
 		return view_report(v, n, w, &ready, err);
 	return 0;
 }

@@ -21,6 +21,7 @@ struct view {
 	int64_t since_s;
 };
 
+struct pick;
 struct resolve_commit;
 
 /* Room for any relative target of ours. */
@@ -42,6 +43,15 @@ void view_in_step(const struct ref *ref, const struct resolve_commit *c,
 		  char out[VIEW_TARGET_MAX]);
 /* The build that a node belongs to: its node, or NULL. */
 const struct node *view_in_build(const struct node *n);
+/* The errno of a path to a kernel that a pick refuses. */
+int view_in_refused(const struct pick *p);
+/* An open of file `path` of a build (`here`: it is in the cache) may mean
+ * that the build will be used: have all of it fetched, and what it needs. */
+void view_in_fetch_around(struct view *v, const struct node *n,
+			  const struct repo_id *repo, const char *commit,
+			  const char *path, bool here);
+/* Have a pick's build and those of all that it needs fetched. */
+void view_in_fetch_pick(struct view *v, const struct pick *p);
 /* One step down: a folder that knows its names by itself (view_lookup.c). */
 struct look {
 	struct view *v;

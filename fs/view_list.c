@@ -275,9 +275,9 @@ static int list_builds(struct view *v, struct node *dir, struct view_wait *w,
 	if (r < 0)
 		return r;
 	p = resolve_value(&a);
-	if (p->refused == EACCES)
-		return err_set(err, EACCES, "%s/%s: %s", repo.owner, repo.name,
-			       p->why);
+	if (p->refused && view_in_refused(p) != ENOENT)
+		return err_set(err, view_in_refused(p), "%s/%s: %s", repo.owner,
+			       repo.name, p->why);
 	if (p->variant)
 		set_add(s, p->variant, dir->spec ? VIEW_LINK : VIEW_DIR);
 	return 0;
@@ -374,6 +374,7 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 	case NODE_COMMIT_CTL:
 		set_add(s, "decision", VIEW_FILE);
 		set_add(s, "decision.json", VIEW_FILE);
+		set_add(s, "depends.json", VIEW_FILE);
 		set_add(s, "variants", VIEW_DIR);
 		return 0;
 	case NODE_CTL:
@@ -399,6 +400,7 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 	case NODE_REPO:
 	case NODE_DECISION:
 	case NODE_DECISION_JSON:
+	case NODE_DEPENDS_JSON:
 	case NODE_BUILD_LINK:
 	case NODE_WHY:
 	case NODE_PINNED:

@@ -82,7 +82,7 @@ static int importable(const struct look *l, const char *up,
 		return r;
 	p = resolve_value(&a);
 	if (!p->variant)
-		return err_set(l->err, p->refused == EACCES ? EACCES : ENOENT,
+		return err_set(l->err, view_in_refused(p),
 			       "%s/%s: %s; '%s.why' beside it says more",
 			       repo->owner, repo->name, p->why, l->name);
 	(void)snprintf(rest, sizeof(rest), "build/%s%s%s", p->variant,
@@ -425,6 +425,8 @@ static int look_commit_ctl(const struct look *l)
 		return make_kind(l, NODE_DECISION);
 	if (!strcmp(l->name, "decision.json"))
 		return make_kind(l, NODE_DECISION_JSON);
+	if (!strcmp(l->name, "depends.json"))
+		return make_kind(l, NODE_DEPENDS_JSON);
 	if (!strcmp(l->name, "variants"))
 		return make_kind(l, NODE_VARIANTS);
 	return absent(l);

@@ -193,8 +193,7 @@ static int collect(const struct json *j, const struct shape *s,
 		    (s->fields[i].rule & NULL_IS_ABSENT))
 			f[i] = NULL;
 		if (!f[i] && (s->fields[i].rule & REQUIRED))
-			return err_set(err, EINVAL,
-				       "metadata: '%s' is missing",
+			return err_set(err, EINVAL, "metadata: '%s' is missing",
 				       s->fields[i].name);
 	}
 	return 0;
@@ -242,10 +241,10 @@ static int take_name(struct metadata *m, const struct json *j, struct err *err)
 static bool is_blank(const char *s, size_t n)
 {
 	static const char *const wide[] = {
-		"\xc2\x85", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002",
-		"\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008",
-		"\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f",
-		"\u3000",
+		"\xc2\x85", "\u00a0", "\u1680", "\u2000", "\u2001",
+		"\u2002",   "\u2003", "\u2004", "\u2005", "\u2006",
+		"\u2007",   "\u2008", "\u2009", "\u200a", "\u2028",
+		"\u2029",   "\u202f", "\u205f", "\u3000",
 	};
 
 	if (n == 1)
@@ -319,8 +318,8 @@ static bool is_scheme(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!isalpha((unsigned char)s[i]) &&
-		    (i == 0 || (!isdigit((unsigned char)s[i]) &&
-				!strchr("+-.", s[i]))))
+		    (i == 0 ||
+		     (!isdigit((unsigned char)s[i]) && !strchr("+-.", s[i]))))
 			return false;
 	}
 	return n > 0;
@@ -347,9 +346,8 @@ static bool is_authority(const char *s)
 	const char *at = memrchr(s, '@', n);
 	const char *host = at ? at + 1 : s;
 	const char *end = s + n;
-	const char *colon = *host == '[' ? NULL
-					 : memchr(host, ':',
-						  (size_t)(end - host));
+	const char *colon =
+		*host == '[' ? NULL : memchr(host, ':', (size_t)(end - host));
 	uint32_t port = 0;
 
 	if (host == end || host == colon)
@@ -438,8 +436,9 @@ static int take_depend(struct metadata_depend *d, const struct json *j,
 			   "has an entry without exactly one of "
 			   "'version' and 'revision'");
 	if (f[D_VERSION] && !json_whole(f[D_VERSION], &d->version))
-		return bad(err, shape.key, "has an entry with a malformed "
-					   "version");
+		return bad(err, shape.key,
+			   "has an entry with a malformed "
+			   "version");
 	d->has_version = f[D_VERSION] != NULL;
 	r = take_text(&d->repo_id, f[D_REPO], "repo-id", err);
 	if (r == 0 && f[D_REVISION])

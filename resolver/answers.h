@@ -17,7 +17,7 @@
  * Each is made first from disk, without waiting, and only then by asking;
  * a maker that needs another table's answer while asking waits for it in
  * place (memo_ask_blocking), which cannot dead-lock: the tables form a
- * ladder, pick > build, folder > trust and commit > refs.
+ * ladder, pick > build, folder > trust and pick > commit > refs.
  */
 
 #include "resolve.h"

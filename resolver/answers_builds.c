@@ -230,6 +230,50 @@ static int world_metadata(void *ctx, const struct pick *p, const char *variant,
 			    answers_reach(w->stage), out, err);
 }
 
+/*
+ * What a needed kernel's revision is: as for the same name in the tree. The
+ * first stage asks nobody, and takes what is known: asked for already, in the
+ * lock, or a commit.
+ */
+static int revision(const struct picking *w, const struct ref *ref,
+		    struct memo_ref *out, void **own, struct err *err)
+{
+	struct memo *memo = w->r->memo[ANSWERS_COMMIT];
+	int64_t keep_ms = 0;
+	struct answers_key k;
+	int n;
+
+	ref_print(ref, k.s);
+	k.len = strlen(k.s);
+	if (w->stage == MEMO_REMOTE)
+		return memo_ask_blocking(memo, k.s, k.len, out, err);
+	n = memo_ask(memo, k.s, k.len, NULL, out, err);
+	if (n != -EINPROGRESS)
+		return n;
+	return answers_commit.make(w->r, k.s, k.len, MEMO_LOCAL, own, &keep_ms,
+				   err);
+}
+
+static int world_commit(void *ctx, const struct pick *root,
+			const struct ref *ref, struct repo_id *repo,
+			char commit[REF_COMMIT_LEN + 1], struct err *err)
+{
+	AUTO(auto_free) void *own = NULL;
+	const struct picking *w = ctx;
+	const struct resolve_commit *c;
+	struct memo_ref known = { 0 };
+	int n = revision(w, ref, &known, &own, err);
+
+	(void)root;
+	if (n < 0)
+		return n;
+	c = own ? own : known.value;
+	*repo = c->repo;
+	(void)text_copy(commit, REF_COMMIT_LEN + 1, c->commit);
+	memo_drop(w->r->memo[ANSWERS_COMMIT], &known);
+	return 0;
+}
+
 static void free_pick(void *value)
 {
 	pick_free(value);
@@ -246,6 +290,7 @@ static int make_pick(void *ctx, const void *key, size_t len,
 		.trusted = world_trusted,
 		.listing = world_listing,
 		.metadata = world_metadata,
+		.commit = world_commit,
 	};
 	struct pick *p = NULL;
 	const char *spec;

@@ -15,46 +15,96 @@ static void add_name(const struct pick *p, const char *revision,
 		text_printf(out, "@%s", revision);
 }
 
-static int longest_name(const struct pick *p)
+static int longest_name(const struct decisions *ds)
 {
 	size_t longest = 0;
 
-	for (size_t i = 0; i < p->decisions.count; i++) {
-		size_t n = strlen(p->decisions.items[i].name);
+	for (size_t i = 0; i < ds->count; i++) {
+		size_t n = strlen(ds->items[i].name);
 
 		longest = n > longest ? n : longest;
 	}
 	return (int)(longest < 60 ? longest : 60);
 }
 
-static const char *verdict(const struct pick *p, size_t i)
+/* `refused`: nothing is used, whatever fits. */
+static const char *verdict(const struct decisions *ds, size_t i, bool refused)
 {
-	const struct decision *d = &p->decisions.items[i];
+	const struct decision *d = &ds->items[i];
 
 	if (!d->accepted)
 		return d->reason;
-	if (p->refused)
+	if (refused)
 		return "fits, not used";
 	return i == 0 ? "chosen" : "fits too";
 }
 
-static void add_lines(const struct pick *p, const char *indent,
+static void add_lines(const struct decisions *ds, bool refused,
 		      struct text *out)
 {
-	int width = longest_name(p);
+	int width = longest_name(ds);
 
-	for (size_t i = 0; i < p->decisions.count; i++) {
-		const struct decision *d = &p->decisions.items[i];
-		const char *mark = !d->accepted		  ? "✗"
-				   : i == 0 && p->variant ? "→"
-							  : "✓";
+	for (size_t i = 0; i < ds->count; i++) {
+		const struct decision *d = &ds->items[i];
+		const char *mark = !d->accepted		? "✗"
+				   : i == 0 && !refused ? "→"
+							: "✓";
 
-		text_printf(out, "%s%s %-*s  %s\n", indent, mark, width,
-			    d->name, verdict(p, i));
+		text_printf(out, "  %s %-*s  %s\n", mark, width, d->name,
+			    verdict(ds, i, refused));
 	}
-	for (size_t i = 0; i < p->decisions.skipped_count; i++)
-		text_printf(out, "%s? %-*s  not the name of a build\n", indent,
-			    width, p->decisions.skipped[i]);
+	for (size_t i = 0; i < ds->skipped_count; i++)
+		text_printf(out, "  ? %-*s  not the name of a build\n", width,
+			    ds->skipped[i]);
+}
+
+/* The builds of the needed kernel that has none for us. */
+static void add_lacks(const struct pick *p, struct text *out)
+{
+	if (p->lacks.count + p->lacks.skipped_count == 0)
+		return;
+	text_printf(out, "\n%s:\n", p->lacking);
+	add_lines(&p->lacks, true, out);
+}
+
+static const char *dirty_parts(const struct pick_own *o)
+{
+	if (o->dirty && o->builder_dirty)
+		return "kernel source, kernel-builder";
+	return o->dirty ? "kernel source" : "kernel-builder";
+}
+
+static void add_dirty(const struct pick_own *o, const char *label,
+		      struct text *out)
+{
+	if (o->dirty || o->builder_dirty)
+		text_printf(out,
+			    "%sbuilt from a dirty git tree (%s had "
+			    "uncommitted changes), says its metadata\n",
+			    label, dirty_parts(o));
+}
+
+static void add_needs(const struct pick *p, struct text *out)
+{
+	const char *label = "needs        ";
+	char name[REF_TEXT_MAX];
+
+	/* the nearest first, as a person asks */
+	for (size_t i = p->depend_count; i-- > 0;) {
+		const struct pick_depend *d = &p->depends[i];
+
+		ref_print(&d->asked, name);
+		text_printf(out, "  %s%s -> %s/%s@%s, %s\n", label, name,
+			    d->repo.owner, d->repo.name, d->commit, d->variant);
+		add_dirty(&d->own, "               ", out);
+		label = "             ";
+	}
+	for (size_t i = 0; i < p->own.python_count; i++)
+		text_printf(out, "  %s%s\n",
+			    i ? "             " : "python needs ",
+			    p->own.python[i]);
+	if (p->own.minver[0])
+		text_printf(out, "  kernels      %s or later\n", p->own.minver);
 }
 
 void pick_report(const struct pick *p, const char *revision, struct text *out)
@@ -68,12 +118,12 @@ void pick_report(const struct pick *p, const char *revision, struct text *out)
 	if (p->nested && p->variant)
 		text_printf(out, "  package      %s/%s\n", p->variant,
 			    p->package);
-	if (p->dirty)
-		text_add(out, "  note         built from uncommitted "
-			      "sources, says its metadata\n");
+	add_dirty(&p->own, "  note         ", out);
+	add_needs(p, out);
 	if (p->decisions.count + p->decisions.skipped_count)
 		text_add_char(out, '\n');
-	add_lines(p, "  ", out);
+	add_lines(&p->decisions, !p->variant, out);
+	add_lacks(p, out);
 }
 
 void pick_why(const struct pick *p, const char *revision, struct text *out)
@@ -81,52 +131,6 @@ void pick_why(const struct pick *p, const char *revision, struct text *out)
 	add_name(p, revision, out);
 	text_printf(out, ": %s\n  commit: %s\n  environment: %s\n", p->why,
 		    p->commit, p->spec);
-	add_lines(p, "  ", out);
-}
-
-static void add_member(struct text *out, const char *name, const char *value)
-{
-	text_printf(out, "\"%s\": ", name);
-	if (value)
-		text_add_json(out, value);
-	else
-		text_add(out, "null");
-	text_add(out, ", ");
-}
-
-void pick_json(const struct pick *p, const char *revision, const char *path,
-	       struct text *out)
-{
-	char repo[2 * REF_PART_MAX + 2];
-
-	(void)snprintf(repo, sizeof(repo), "%s/%s", p->repo.owner,
-		       p->repo.name);
-	text_add_char(out, '{');
-	add_member(out, "repo", repo);
-	add_member(out, "revision", revision);
-	add_member(out, "commit", p->commit);
-	add_member(out, "package", p->package);
-	add_member(out, "variant", p->variant);
-	add_member(out, "path", p->variant ? path : NULL);
-	if (p->refused)
-		add_member(out, "refused", p->why);
-	text_add(out, "\"environment\": ");
-	env_json(&p->env, out);
-	text_add(out, ", \"decisions\": [");
-	for (size_t i = 0; i < p->decisions.count; i++) {
-		const struct decision *d = &p->decisions.items[i];
-
-		text_add(out, i ? ", {" : "{");
-		add_member(out, "variant", d->name);
-		text_printf(out, "\"accepted\": %s, \"reason\": ",
-			    d->accepted ? "true" : "false");
-		text_add_json(out, d->reason);
-		text_add_char(out, '}');
-	}
-	text_add(out, "], \"skipped\": [");
-	for (size_t i = 0; i < p->decisions.skipped_count; i++) {
-		text_add(out, i ? ", " : "");
-		text_add_json(out, p->decisions.skipped[i]);
-	}
-	text_add(out, "]}\n");
+	add_lines(&p->decisions, !p->variant, out);
+	add_lacks(p, out);
 }

@@ -220,7 +220,7 @@ static void takes_the_best_build_that_fits(void **state)
 	assert_string_equal(p->spec, SPEC);
 	assert_string_equal(p->commit, COMMIT);
 	assert_false(p->nested);
-	assert_false(p->dirty);
+	assert_false(p->own.dirty);
 	assert_int_equal(tree_count(p->tree), 2);
 	/* Only folders are builds, and only the best was looked into. */
 	assert_int_equal(p->decisions.count, 3);
@@ -499,7 +499,7 @@ static void does_not_call_a_refused_build_dirty(void **state)
 
 	(void)state;
 	assert_null(p->variant);
-	assert_false(p->dirty);
+	assert_false(p->own.dirty);
 	assert_false(p->nested);
 	pick_report(p, "", &t);
 	says_not(text_str(&t), "uncommitted");
@@ -528,13 +528,13 @@ static void tells_the_door_all_of_it(void **state)
 }
 
 static struct json *json_of(const struct pick *p, const char *revision,
-			    const char *path)
+			    const char *mountpoint)
 {
 	struct text t = TEXT_INIT(1 << 16);
 	struct err err = ERR_INIT;
 	struct json *j = NULL;
 
-	pick_json(p, revision, path, &t);
+	pick_json(p, revision, mountpoint, &t);
 	assert_int_equal(text_failed(&t), 0);
 	if (json_parse(&j, text_str(&t), t.len, &err) < 0)
 		fail_msg("%s: %s", err_text(&err), text_str(&t));
@@ -549,7 +549,7 @@ static void prints_the_decision_as_json(void **state)
 				   { BEST, WHOLE, FAKE_METADATA, 0, 0 },
 				   { OTHER, WHOLE, FAKE_METADATA, 0, 0 } } };
 	struct pick *p = made(&w);
-	struct json *j = json_of(p, "v1", "/kernels/x");
+	struct json *j = json_of(p, "v1", "/kernels");
 	const struct json *d = json_get(j, "decisions");
 
 	(void)state;
@@ -558,7 +558,8 @@ static void prints_the_decision_as_json(void **state)
 	assert_string_equal(json_get_string(j, "commit"), COMMIT);
 	assert_string_equal(json_get_string(j, "package"), "my_relu");
 	assert_string_equal(json_get_string(j, "variant"), BEST);
-	assert_string_equal(json_get_string(j, "path"), "/kernels/x");
+	assert_string_equal(json_get_string(j, "path"),
+			    "/kernels/acme/my-relu@" COMMIT "/build/" BEST);
 	assert_null(json_get(j, "refused"));
 	assert_string_equal(json_get_string(json_get(j, "environment"), "cpu"),
 			    "x86_64");
@@ -578,7 +579,7 @@ static void prints_null_where_nothing_fits(void **state)
 {
 	struct world w = { .trusted = 1, .no_builds = -ENOENT };
 	struct pick *p = made(&w);
-	struct json *j = json_of(p, "", "/kernels/x");
+	struct json *j = json_of(p, "", "/kernels");
 
 	(void)state;
 	assert_true(json_is_null(json_get(j, "variant")));

@@ -139,6 +139,7 @@ static const struct row {
 	{ RELU "/.kernelfs/decision", NODE_DECISION, VIEW_FILE, true },
 	{ RELU "/.kernelfs/decision.json", NODE_DECISION_JSON, VIEW_FILE,
 	  true },
+	{ RELU "/.kernelfs/depends.json", NODE_DEPENDS_JSON, VIEW_FILE, true },
 	{ RELU "/.kernelfs/variants", NODE_VARIANTS, VIEW_DIR, true },
 	{ RELU "/.kernelfs/variants/" OTHER, NODE_LINK, VIEW_LINK, true },
 	{ BARE "/build", NODE_BUILDS, VIEW_DIR, true },
