@@ -25,8 +25,8 @@ class TestImportNames(MountCase):
 
     def test_lists_the_kernels_of_an_owner_as_python_spells_them(self):
         m = self.mount()
-        self.assertEqual(m.ls(), [".env", ".kernelfs", "flash_attn3", "gemm",
-                                  "relu", "tie_name"])
+        self.assertEqual(m.ls(), [".env", ".hub", ".kernelfs", "flash_attn3",
+                                  "gemm", "relu", "tie_name"])
 
     def test_is_ready_once_the_first_list_has_come(self):
         self.hub.fault("delay_ms", path="/api/kernels", delay_ms=300)
@@ -114,8 +114,8 @@ class TestImportNames(MountCase):
 
     def test_nothing_but_repositories_lists_no_others(self):
         m = self.mount(imports=("acme/relu", "my-team/silu"))
-        self.assertEqual(m.ls(), [".env", ".kernelfs", "my-team", "relu",
-                                  "silu"])
+        self.assertEqual(m.ls(), [".env", ".hub", ".kernelfs", "my-team",
+                                  "relu", "silu"])
         self.refuses("ENOENT", os.lstat, m.at("gemm"))
 
     def test_a_hub_without_lists_serves_what_is_named(self):
@@ -136,7 +136,7 @@ class TestImportNames(MountCase):
         make_owner(self.root, "kernels-community")
         make_kernel(self.root, "kernels-community/fast", "v1", ONE)
         m = self.mount(imports=())
-        self.assertEqual(m.ls(), [".env", ".kernelfs", "fast",
+        self.assertEqual(m.ls(), [".env", ".hub", ".kernelfs", "fast",
                                   "kernels-community"])
 
 
@@ -187,8 +187,8 @@ class TestOwners(MountCase):
 
     def test_the_root_lists_only_owners_that_no_import_can_spell(self):
         m = self.mount(imports=("acme", "my-team", "dot.team/relu"))
-        self.assertEqual(m.ls(), [".env", ".kernelfs", "dot.team", "my-team",
-                                  "relu"])
+        self.assertEqual(m.ls(), [".env", ".hub", ".kernelfs", "dot.team",
+                                  "my-team", "relu"])
 
     def test_every_known_owner_is_in_the_control_folder(self):
         m = self.mount(imports=("acme", "my-team", "dot.team/relu"))
@@ -274,7 +274,7 @@ class TestDeadHub(MountCase):
     def test_a_first_mount_without_an_answer_serves_after_the_timeout(self):
         stall = self.hub.fault("stall", path="/api/kernels")
         m = self.mount("--connect-timeout=1s")
-        self.assertEqual(m.ls(), [".env", ".kernelfs"])
+        self.assertEqual(m.ls(), [".env", ".hub", ".kernelfs"])
         stall.release()
         wait_for(lambda: "relu" in m.ls(), "the list to come")
 
