@@ -5,12 +5,11 @@
  */
 #include "options_in.h"
 
-#include "toml.h"
-
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "base/toml.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -416,40 +415,75 @@ static int unknown_key(const char *where, const char *key, struct err *err)
 		       near ? "'?" : "");
 }
 
-static int on_key(void *arg, const struct toml_value *v, struct err *err)
+/* A string, a whole number or a flag as the text that options_put() takes. */
+static int put_value(struct config *c, const struct option *row,
+		     const struct toml *v, const char *where, struct err *err)
 {
-	struct config *c = arg;
-	const struct option *row = options_row_find(v->key, strlen(v->key));
-	char where[OPTION_VALUE_MAX + OPTION_NAME_MAX + 32];
-	int r;
+	const char *s = toml_string(v, NULL);
+	char number[24];
+	bool truth;
+	int64_t n;
 
-	(void)snprintf(where, sizeof(where), "%s:%u: %.64s", c->path, v->line,
-		       v->key);
-	if (!row || strchr(v->key, '-'))
-		return unknown_key(where, v->key, err);
+	if (toml_boolean(v, &truth))
+		s = truth ? "true" : "false";
+	else if (toml_integer(v, &n)) {
+		(void)snprintf(number, sizeof(number), "%lld", (long long)n);
+		s = number;
+	}
+	if (!s)
+		return err_set(err, EINVAL,
+			       "%s: needs %s, as a string in "
+			       "quotes or a whole number",
+			       where, row->unit);
+	return options_put(c->o, row, s, c->above, where, err);
+}
+
+static int on_key(struct config *c, const struct toml *v, struct err *err)
+{
+	const char *key = toml_name(v, NULL);
+	const struct option *row =
+		key ? options_row_find(key, strlen(key)) : NULL;
+	char where[OPTION_VALUE_MAX + OPTION_NAME_MAX + 32];
+	int r = 0;
+
+	key = key ? key : "";
+	(void)snprintf(where, sizeof(where), "%s:%u: %.64s", c->path,
+		       toml_line(v), key);
+	if (toml_is(v, TOML_TABLE))
+		return err_set(err, EINVAL,
+			       "%s: sections and dotted names "
+			       "are no options",
+			       where);
+	if (!row || strchr(key, '-'))
+		return unknown_key(where, key, err);
 	if (row->at == offsetof(struct options, config))
 		return err_set(err, EINVAL, "%s: a config file names no other",
 			       where);
-	if (v->type == TOML_BOOLEAN && row->kind != OPTION_FLAG)
+	if (toml_is(v, TOML_BOOLEAN) && row->kind != OPTION_FLAG)
 		return err_set(err, EINVAL, "%s: needs %s, not true or false",
 			       where, row->unit);
-	if (v->type == TOML_ARRAY && !options_is_list(row))
+	if (!toml_is(v, TOML_ARRAY))
+		return put_value(c, row, v, where, err);
+	if (!options_is_list(row))
 		return err_set(err, EINVAL, "%s: takes one value, not a list",
 			       where);
-	if (v->count == 0)
+	if (!toml_first(v))
 		return options_put(c->o, row, "", c->above, where, err);
-	for (size_t i = 0; i < v->count; i++) {
-		r = options_put(c->o, row, v->items[i], c->above, where, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (const struct toml *i = toml_first(v); i && r == 0;
+	     i = toml_next(i))
+		r = toml_string(i, NULL) ? put_value(c, row, i, where, err)
+					 : err_set(err, EINVAL,
+						   "%s: a list holds strings, "
+						   "in quotes",
+						   where);
+	return r;
 }
 
 static int from_file(struct options *o, const char *path, bool required,
 		     struct err *err)
 {
 	AUTO(auto_text) struct text t = TEXT_INIT(CONFIG_MAX);
+	AUTO(auto_toml) struct toml *root = NULL;
 	struct config c = { o, path, o->given };
 	int r = io_read_file(AT_FDCWD, path, &t);
 
@@ -460,7 +494,13 @@ static int from_file(struct options *o, const char *path, bool required,
 			       path, CONFIG_MAX);
 	if (r < 0)
 		return err_errno(err, -r, "config '%s'", path);
-	return toml_read(path, text_str(&t), t.len, on_key, &c, err);
+	r = toml_parse(&root, path, text_str(&t), t.len, err);
+	if (r < 0)
+		return r;
+	for (const struct toml *v = toml_first(root); v && r == 0;
+	     v = toml_next(v))
+		r = on_key(&c, v, err);
+	return r;
 }
 
 static int from_files(struct options *o, struct err *err)

@@ -25,26 +25,6 @@ static const struct json *wrap(const cJSON *c)
 
 /* ---- what cJSON would let pass ---- */
 
-/* Bytes of the UTF-8 sequence at p (RFC 3629), 0 when it is none. */
-static size_t sequence(const unsigned char *p, size_t left)
-{
-	size_t n = p[0] < 0x80			  ? 1
-		   : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
-		   : (p[0] & 0xf0) == 0xe0	  ? 3
-		   : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
-						  : 0;
-
-	if (n == 0 || n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 struct scan {
 	bool in_string;
 	unsigned depth;
@@ -108,7 +88,7 @@ static int scan(const char *text, size_t n, struct err *err)
 	struct scan s = { .in_string = false };
 
 	for (size_t i = 0; i < n;) {
-		size_t len = sequence(p + i, n - i);
+		size_t len = text_utf8(text + i, n - i);
 		int r;
 
 		if (len == 0)

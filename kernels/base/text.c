@@ -107,22 +107,22 @@ void text_printf(struct text *t, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Length of the valid UTF-8 sequence at s, or 0. (RFC 3629) */
-static size_t utf8_len(const unsigned char *s)
+size_t text_utf8(const char *s, size_t left)
 {
-	size_t n;
+	const unsigned char *p = (const unsigned char *)s;
+	size_t n = p[0] < 0x80			  ? 1
+		   : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
+		   : (p[0] & 0xf0) == 0xe0	  ? 3
+		   : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+						  : 0;
 
-	if (s[0] < 0x80)
-		return 1;
-	n = s[0] >= 0xc2 && s[0] <= 0xdf   ? 2
-	    : (s[0] & 0xf0) == 0xe0	   ? 3
-	    : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
-					   : 0;
+	if (n == 0 || n > left)
+		return 0;
 	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80) /* a NUL ends it too */
+		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
 		return 0;
 	return n;
 }
@@ -155,19 +155,21 @@ static void add_json_ascii(struct text *t, unsigned char c)
 
 void text_add_json(struct text *t, const char *s)
 {
-	const unsigned char *p = (const unsigned char *)s;
+	size_t left = strlen(s);
 
 	text_add_char(t, '"');
-	while (*p) {
-		size_t n = utf8_len(p);
+	while (left) {
+		size_t n = text_utf8(s, left);
 
 		if (n == 1)
-			add_json_ascii(t, *p);
+			add_json_ascii(t, (unsigned char)*s);
 		else if (n)
-			text_add_bytes(t, p, n);
+			text_add_bytes(t, s, n);
 		else
 			text_add(t, "\xef\xbf\xbd"); /* U+FFFD */
-		p += n ? n : 1;
+		n = n ? n : 1;
+		s += n;
+		left -= n;
 	}
 	text_add_char(t, '"');
 }

@@ -71,6 +71,9 @@ bool cursor_equals(const struct cursor *c, const char *s);
 
 /* ---- whole-string helpers ---- */
 
+/* Bytes of the valid UTF-8 sequence (RFC 3629) at s, 0 when there is none;
+ * at least one byte is left. */
+size_t text_utf8(const char *s, size_t left);
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 /* Exactly n lower-case hex digits and nothing else. */
