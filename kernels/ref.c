@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "specifier.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,9 +17,10 @@
  *	part	= 1*96( word / "-" / "." )
  *				; first and last are word, no "--", no ".."
  *	word	= ALPHA / DIGIT / "_"	; of ASCII only
- *	rev	= version / commit / "latest" / git-name
+ *	rev	= version / commit / "latest" / range / git-name
  *	version	= [ "v" ] 1*DIGIT	; below 2^32, else a git-name
  *	commit	= 40( DIGIT / "a" - "f" )
+ *	range	= what begins with one of < > = ! ~ (specifier.c)
  *
  * The first '@' ends the name: no name holds one, a revision may.
  *
@@ -28,7 +30,6 @@
  * that printing and parsing are each other's inverse.
  */
 
-#define RANGE_CHARS "<>=!~"
 /* Enough of a hostile name to know it by, and room for the reason. */
 #define SHOWN "'%.300s'"
 
@@ -97,14 +98,22 @@ static const char *rev_bytes_fault(const char *s)
 	for (const char *p = s; *p; p++) {
 		if (*p <= ' ' || *p > '~')
 			return "holds a blank, a control byte or non-ASCII";
-		if (strchr("^:?*[\\%", *p))
-			return "holds one of ^ : ? * [ \\ %";
+		if (strchr("~^:?*[\\%", *p))
+			return "holds one of ~ ^ : ? * [ \\ %";
 		if (*p == '.' && p[1] == '.')
 			return "holds '..'";
 		if (*p == '@' && p[1] == '{')
 			return "holds '@{'";
 	}
 	return NULL;
+}
+
+static const char *range_fault(const char *s)
+{
+	for (const char *p = s; *p; p++)
+		if (*p < ' ' || *p > '~')
+			return "holds a control byte or non-ASCII";
+	return specifier_fault(s);
 }
 
 static const char *rev_fault(const char *s)
@@ -114,9 +123,8 @@ static const char *rev_fault(const char *s)
 
 	if (n == 0)
 		return "is empty";
-	if (strpbrk(s, RANGE_CHARS))
-		return "looks like a range of versions, which is not known "
-		       "here: name a version (v1), tag, branch or commit";
+	if (strchr(SPECIFIER_CHARS, s[0]))
+		return range_fault(s);
 	if (strcmp(s, "@") == 0)
 		return "is '@' alone";
 	if (s[0] == '-')
@@ -158,6 +166,21 @@ static const char *rev_decode(const char *s, bool slash, char *out)
 	return rev_fault(out);
 }
 
+/* One spelling of a sound range: no blanks, no empty parts. */
+static void range_tidy(char *rev)
+{
+	char *to = rev;
+
+	for (const char *p = rev; *p; p++) {
+		if (*p == ' ' || (*p == ',' && (to == rev || to[-1] == ',')))
+			continue;
+		*to++ = *p;
+	}
+	if (to > rev && to[-1] == ',')
+		to--;
+	*to = '\0';
+}
+
 /* What the text means, once it is known to be sound. */
 static void rev_classify(struct ref *r)
 {
@@ -165,6 +188,11 @@ static void rev_classify(struct ref *r)
 	struct cursor c = cursor_of(r->rev);
 	uint32_t version;
 
+	if (strchr(SPECIFIER_CHARS, r->rev[0])) {
+		r->kind = REV_RANGE;
+		range_tidy(r->rev);
+		return;
+	}
 	r->kind = REV_NAME;
 	if (text_is_hex(r->rev, REF_COMMIT_LEN)) {
 		r->kind = REV_COMMIT;

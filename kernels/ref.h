@@ -34,6 +34,7 @@ enum rev_kind {
 	REV_VERSION, /* vN or N: a version branch */
 	REV_COMMIT,  /* 40 lower-case hex digits */
 	REV_NAME,    /* a branch or tag, vX.Y.Z included */
+	REV_RANGE,   /* PEP 440 specifiers over tags (specifier.h) */
 };
 
 struct ref {
@@ -41,7 +42,8 @@ struct ref {
 	enum rev_kind kind;
 	uint32_t version;	   /* of REV_VERSION */
 	char rev[REF_REV_MAX + 1]; /* as git spells it: "v2" for "2"; may
-				    * hold '/'; "" for REV_DEFAULT */
+				    * hold '/'; "" for REV_DEFAULT; a range
+				    * without its blanks */
 };
 
 /* Room for the largest printed ref, each '/' as %2F, and its NUL. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answers.h"
 
+#include "pick.h"
+
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
@@ -177,6 +179,14 @@ int answers_trusted(struct resolve *r, const struct repo_id *repo,
 	yes = *(const bool *)ref.value;
 	memo_drop(r->memo[ANSWERS_TRUST], &ref);
 	return yes;
+}
+
+bool answers_is_no(enum answers_table t, const void *value)
+{
+	if (t == ANSWERS_TRUST)
+		return !*(const bool *)value;
+	return t == ANSWERS_PICK &&
+	       ((const struct pick *)value)->refused == ERR_REFUSED;
 }
 
 const struct memo_class answers_trust = {

@@ -76,6 +76,9 @@ enum catalog_reach answers_reach(enum memo_stage stage);
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
 		    enum memo_stage stage, struct err *err);
 
+/* Is this answer a "no" that is not for ever: of trust, of a pick for it? */
+bool answers_is_no(enum answers_table t, const void *value);
+
 /* One class per table, with its maker. */
 extern const struct memo_class answers_trust, answers_kernels, answers_refs,
 	answers_commit, answers_folder, answers_build, answers_pick;

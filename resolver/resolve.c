@@ -8,6 +8,7 @@
 #include "kernels/source.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,56 @@ void resolve_free(struct resolve *r)
 		if (r->memo[t])
 			memo_free(r->memo[t]);
 	free(r);
+}
+
+/* ---- what is asked for again ---- */
+
+struct refresh {
+	enum answers_table table;
+	char repo[2 * REF_PART_MAX + 2]; /* "owner/repo", "" for all */
+	size_t owner_len;
+};
+
+static bool moves(enum answers_table t)
+{
+	return t == ANSWERS_KERNELS || t == ANSWERS_REFS || t == ANSWERS_COMMIT;
+}
+
+/* Is this key of the repository, or of its owner alone? */
+static bool is_about(const struct refresh *f, const char *key, size_t len)
+{
+	size_t n = strlen(f->repo);
+
+	if (!n)
+		return true;
+	if (len == f->owner_len)
+		return !memcmp(key, f->repo, len);
+	return len >= n && !memcmp(key, f->repo, n) &&
+	       (len == n || key[n] == '@');
+}
+
+static bool is_old(void *arg, const void *key, size_t len, const void *value)
+{
+	const struct refresh *f = arg;
+
+	if (!is_about(f, key, len))
+		return false;
+	return !value || moves(f->table) || answers_is_no(f->table, value);
+}
+
+void resolve_refresh(struct resolve *r, const struct repo_id *repo)
+{
+	struct refresh f = { .repo = "" };
+
+	if (repo) {
+		(void)snprintf(f.repo, sizeof(f.repo), "%s/%s", repo->owner,
+			       repo->name);
+		f.owner_len = strlen(repo->owner);
+	}
+	for (int t = 0; t < ANSWERS_COUNT; t++) {
+		f.table = (enum answers_table)t;
+		memo_forget_if(r->memo[t], is_old, &f);
+	}
 }
 
 /* ---- questions ---- */

@@ -23,6 +23,7 @@
 
 struct catalog;
 struct err;
+struct lockfile;
 struct pool;
 struct resolve;
 struct text;
@@ -34,6 +35,12 @@ struct resolve_options {
 	/* "owner/repo@rev" of import=: the config's default revisions */
 	const struct ref *named;
 	size_t named_count;
+	/* What it lists leads to its commits; borrowed, NULL: none. */
+	const struct lockfile *lock;
+	bool locked; /* and all else is refused (-EPERM) */
+	/* How long a name that can move is believed; 0: for the mount's
+	 * life. */
+	int64_t refresh_ms;
 };
 
 /* The pools outlive it; the options' arrays too. */
@@ -41,6 +48,13 @@ int resolve_new(struct resolve **out, struct catalog *catalog,
 		const struct resolve_options *o, struct pool *disk,
 		struct pool *net, struct err *err);
 void resolve_free(struct resolve *r);
+
+/*
+ * What can move is asked for again at the next question: refs, revisions,
+ * owners' lists, and every failure. `repo` NULL: all. What was handed out
+ * stays as it is, and so does all that hangs on a commit.
+ */
+void resolve_refresh(struct resolve *r, const struct repo_id *repo);
 
 /* Take a waiter back, whatever it waits for: true, it will not be called. */
 bool resolve_cancel(struct resolve *r, struct memo_waiter *w);
@@ -59,13 +73,15 @@ void resolve_drop(struct resolve_answer *a); /* empty allowed */
 
 /* ---- questions ---- */
 
-/* What a revision is, now and for the mount's life. */
+/* What a revision is, until it is asked for again (refresh). */
 struct resolve_commit {
 	char commit[REF_COMMIT_LEN + 1];
 	/* the revision that was taken: "v2" for the default, the rev itself
 	 * else; as it stands behind '@' in a path when that is a name */
 	char revision[REF_REV_MAX + 1];
 	struct repo_id repo; /* its present name, where the commit is */
+	bool pinned;	     /* by a lock, or as a commit: nobody was asked */
+	bool last_known;     /* the source did not answer, and said so once */
 };
 int resolve_commit(struct resolve *r, const struct ref *ref,
 		   struct memo_waiter *w, struct resolve_answer *out,

@@ -39,7 +39,7 @@ struct memo_entry {
 	void *value;	  /* READY: owned */
 	struct err *err;  /* FAILED: owned */
 	int failure;	  /* FAILED: -errno */
-	int64_t until_ms; /* FAILED: kept until then */
+	int64_t until_ms; /* not MAKING: kept until then */
 	struct memo_waiter *waiters; /* lock */
 	struct pool_job job;
 	size_t key_len;
@@ -231,7 +231,7 @@ static void complete(struct memo_entry *e, int r, void *value, int64_t keep_ms,
 static int make(struct memo_entry *e)
 {
 	const struct memo_class *cls = e->memo->cls;
-	int64_t keep_ms = cls->failure_ms;
+	int64_t keep_ms = -1;
 	struct err err = ERR_INIT;
 	void *value = NULL;
 	int r = cls->make(e->memo->ctx, e->key, e->key_len, e->stage, &value,
@@ -243,6 +243,8 @@ static int make(struct memo_entry *e)
 	}
 	if (r < 0 && !err.code)
 		(void)err_errno(&err, -r, "%s", cls->name);
+	if (keep_ms < 0)
+		keep_ms = r < 0 ? cls->failure_ms : INT64_MAX;
 	complete(e, r, value, keep_ms, &err);
 	return 0;
 }
@@ -293,7 +295,7 @@ static struct memo_entry *create_locked(struct memo *m, const void *key,
 
 /*
  * What stands in the table for a key, as of now: NULL when it has to be made
- * (an expired failure is taken out; *dead gets it when it must be freed).
+ * (what is too old is taken out; *dead gets it when it must be freed).
  */
 static struct memo_entry *current_locked(struct memo *m, const void *key,
 					 size_t len, struct memo_entry **dead)
@@ -301,7 +303,8 @@ static struct memo_entry *current_locked(struct memo *m, const void *key,
 {
 	struct memo_entry *e = find_locked(m, key, len);
 
-	if (!e || e->state != FAILED || io_now_ms() < e->until_ms)
+	if (!e || e->state == MAKING || e->until_ms == INT64_MAX ||
+	    io_now_ms() < e->until_ms)
 		return e;
 	if (detach_locked(m, e))
 		*dead = e;
@@ -471,6 +474,44 @@ void memo_forget(struct memo *m, const void *key, size_t key_len)
 	lock_drop(&m->lock);
 	if (last)
 		entry_free(e);
+}
+
+/* All of one state that are old; chained by `next` for the caller to free. */
+static struct memo_entry *
+forget_state_locked(struct memo *m, enum state state,
+		    bool (*old)(void *arg, const void *key, size_t key_len,
+				const void *value),
+		    void *arg) LOCK_REQUIRES(&m->lock)
+{
+	struct memo_entry *e = m->lists[state].first, *next, *dead = NULL;
+
+	for (; e; e = next) {
+		next = e->next;
+		if (!old(arg, e->key, e->key_len, e->value))
+			continue;
+		if (state == MAKING) {
+			e->unwanted = true;
+		} else if (detach_locked(m, e)) {
+			e->next = dead;
+			dead = e;
+		}
+	}
+	return dead;
+}
+
+void memo_forget_if(struct memo *m,
+		    bool (*old)(void *arg, const void *key, size_t key_len,
+				const void *value),
+		    void *arg)
+{
+	struct memo_entry *dead[3];
+
+	lock_take(&m->lock);
+	for (int s = 0; s < 3; s++)
+		dead[s] = forget_state_locked(m, (enum state)s, old, arg);
+	lock_drop(&m->lock);
+	for (int s = 0; s < 3; s++)
+		bury(dead[s]);
 }
 
 /* ---- reports ---- */

@@ -44,8 +44,9 @@ struct memo_class {
 	/*
 	 * Work the answer out. 0 with *value set (owned by the memo now),
 	 * -EAGAIN (MEMO_LOCAL only: go to MEMO_REMOTE), or -errno with err.
-	 * *keep_ms is the class's failure_ms on entry; with a failure it
-	 * may be changed: for how long the failure answers later askers.
+	 * *keep_ms says for how long it answers later askers: negative on
+	 * entry, which leaves a failure at the class's failure_ms and an
+	 * answer for ever.
 	 */
 	int (*make)(void *ctx, const void *key, size_t key_len,
 		    enum memo_stage stage, void **value, int64_t *keep_ms,
@@ -89,6 +90,16 @@ bool memo_cancel(struct memo *m, struct memo_waiter *w);
 
 /* Forget a kept answer or failure, so that the next asker starts anew. */
 void memo_forget(struct memo *m, const void *key, size_t key_len);
+
+/*
+ * Forget all that `old` says yes to: `value` is the answer, NULL for a kept
+ * failure. Called under the lock: it only looks. What is being made now
+ * answers who waits for it, and nobody later.
+ */
+void memo_forget_if(struct memo *m,
+		    bool (*old)(void *arg, const void *key, size_t key_len,
+				const void *value),
+		    void *arg);
 
 /* Call `each` for every answer known (not failures), under no lock: each
  * answer is counted while looked at. Stops when it returns non-zero. */
