@@ -153,33 +153,11 @@ const struct node *view_in_build(const struct node *n)
 	return NULL;
 }
 
-struct revision_search {
-	const struct repo_id *repo;
-	const char *commit;
-	char *out;
-};
-
-static int match_revision(void *arg, const struct ref *ref,
-			  const struct resolve_commit *c)
-{
-	struct revision_search *s = arg;
-
-	(void)ref;
-	if (!repo_equal(&c->repo, s->repo) ||
-	    strcmp(c->commit, s->commit) != 0 ||
-	    !strcmp(c->revision, c->commit))
-		return 0;
-	(void)text_copy(s->out, REF_REV_MAX + 1, c->revision);
-	return 1;
-}
-
 void view_in_revision(struct view *v, const struct repo_id *repo,
 		      const char *commit, char out[REF_REV_MAX + 1])
 {
-	struct revision_search s = { repo, commit, out };
-
-	(void)text_copy(out, REF_REV_MAX + 1, commit);
-	(void)resolve_each_commit(v->world->resolve, match_revision, &s);
+	if (!resolve_commit_known(v->world->resolve, repo, commit, out))
+		(void)text_copy(out, REF_REV_MAX + 1, commit);
 }
 
 void view_in_step(const struct ref *ref, const struct resolve_commit *c,

@@ -214,22 +214,11 @@ static int look_envs(const struct look *l)
 	return r;
 }
 
-static int same_commit(void *arg, const struct ref *ref,
-		       const struct resolve_commit *c)
-{
-	const struct ref *wanted = arg;
-
-	(void)ref;
-	return repo_equal(&c->repo, &wanted->repo) &&
-	       !strcmp(c->commit, wanted->rev);
-}
-
 /* Is there such a commit? A branch that leads to it says so, else its build/,
  * else its root. */
 int view_look_commit(const struct look *l, const struct ref *ref,
 		     enum node_kind kind)
 {
-	struct ref wanted = *ref;
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	struct resolve *res = l->v->world->resolve;
 	int r;
@@ -237,7 +226,7 @@ int view_look_commit(const struct look *l, const struct ref *ref,
 	r = resolve_folder(res, &ref->repo, ref->rev, "build", NULL, &a,
 			   l->err);
 	if (r == -EINPROGRESS &&
-	    resolve_each_commit(res, same_commit, &wanted) > 0)
+	    resolve_commit_known(res, &ref->repo, ref->rev, NULL))
 		return make_kind(l, kind);
 	if (r == -EINPROGRESS)
 		r = resolve_folder(res, &ref->repo, ref->rev, "build",

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "fact.h"
@@ -19,7 +20,7 @@
  *		below: with TREE_ALL behind it
  *	refs	"<url> <owner>/<repo>"
  *	kernels	"<url> <owner>"
- *	trust	"<url> <owner>": "yes", or "no" where a "yes" was before
+ *	trust	"<url> <owner>": "yes" or "no"
  *	commits	"<url> <owner>": lines "<repo> <commit>" of what has trees
  *	owners	"<url>": who has commits
  *	homes	"<urls> <owner>/<repo>": whose url that is, of several sources
@@ -236,18 +237,43 @@ int catalog_kernels(struct catalog *c, const char *owner,
 	return 0;
 }
 
-/* Does a "yes" lie there, not older than asked? */
-static bool trust_kept(struct catalog *c, const char *key, bool any_age)
+/* A "no" from before the last refresh is old; one of that second too. */
+static bool no_is_fresh(struct catalog *c, int64_t age)
+{
+	int64_t at = __atomic_load_n(&c->refreshed_s, __ATOMIC_RELAXED);
+
+	return age <= CATALOG_UNTRUSTED_S && (!at || age < io_wall_s() - at);
+}
+
+/* Does a word lie there, not older than asked? */
+static bool trust_kept(struct catalog *c, const char *key, bool any_age,
+		       bool *yes)
 {
 	AUTO(auto_text) struct text note = TEXT_INIT(64);
 	struct cursor lines;
 	struct cursor line;
 	int64_t age = 0;
 
-	return store_note_read(c->store, "trust", key, &note, &age) == 0 &&
-	       fact_open(&note, "trust", &lines) == 0 &&
-	       fact_next(&lines, &line) && cursor_equals(&line, "yes") &&
-	       (any_age || age <= CATALOG_TRUST_S);
+	if (store_note_read(c->store, "trust", key, &note, &age) < 0 ||
+	    fact_open(&note, "trust", &lines) < 0 || !fact_next(&lines, &line))
+		return false;
+	*yes = cursor_equals(&line, "yes");
+	return *yes ? any_age || age <= CATALOG_TRUST_S : no_is_fresh(c, age);
+}
+
+void catalog_refresh(struct catalog *c, const struct repo_id *repo)
+{
+	__atomic_store_n(&c->refreshed_s, io_wall_s(), __ATOMIC_RELAXED);
+	if (c->source->ops->refresh)
+		c->source->ops->refresh(c->source, repo);
+}
+
+bool catalog_is_down(struct catalog *c, const struct repo_id *repo)
+{
+	struct source *home;
+
+	return source_home(c->source, repo, false, &home, NULL) == 0 &&
+	       source_is_down(home);
 }
 
 bool catalog_one_source(const struct catalog *c)
@@ -268,8 +294,8 @@ int catalog_trusted(struct catalog *c, const struct repo_id *repo, bool any_age,
 	if (r < 0)
 		return r;
 	catalog_owner_key(&key, home, repo->owner);
-	if (trust_kept(c, text_str(&key), any_age)) {
-		*out = true;
+	if (trust_kept(c, text_str(&key), any_age, &yes)) {
+		*out = yes;
 		return 0;
 	}
 	if (reach == CATALOG_DISK)
@@ -280,13 +306,10 @@ int catalog_trusted(struct catalog *c, const struct repo_id *repo, bool any_age,
 	r = c->source->ops->trusted(c->source, repo, &yes, err);
 	if (r < 0)
 		return r;
-	/* A "no" is written only to take back what was said before. */
-	if (yes || trust_kept(c, text_str(&key), true)) {
-		fact_begin(&note, "trust");
-		text_add(&note, yes ? "yes\n" : "no\n");
-		fact_end(&note);
-		catalog_note(c, "trust", text_str(&key), &note);
-	}
+	fact_begin(&note, "trust");
+	text_add(&note, yes ? "yes\n" : "no\n");
+	fact_end(&note);
+	catalog_note(c, "trust", text_str(&key), &note);
 	*out = yes;
 	return 0;
 }

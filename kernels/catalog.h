@@ -31,6 +31,7 @@ enum catalog_reach {
 };
 
 #define CATALOG_TRUST_S (24 * 3600) /* how long "trusted" is believed */
+#define CATALOG_UNTRUSTED_S 600	    /* and "not trusted" */
 
 int catalog_new(struct catalog **out, struct source *source,
 		struct store *store, struct err *err); /* borrows both */
@@ -58,12 +59,18 @@ int catalog_kernels(struct catalog *c, const char *owner,
 /*
  * Does the repository's source trust its publisher? A "yes" not older than
  * CATALOG_TRUST_S is taken from disk; with `any_age` (the commit is pinned
- * and its listing cached) an older one too. A "no" is never kept.
+ * and its listing cached, or nobody may be asked) an older one too. A "no"
+ * is taken for CATALOG_UNTRUSTED_S, or until catalog_refresh().
  */
 int catalog_trusted(struct catalog *c, const struct repo_id *repo, bool any_age,
 		    enum catalog_reach reach, bool *out, struct err *err);
 /* Is there one source only? Then that answer is good for all the owner's. */
 bool catalog_one_source(const struct catalog *c);
+
+/* What can move is asked for anew, and so is every "not trusted"; NULL: all. */
+void catalog_refresh(struct catalog *c, const struct repo_id *repo);
+/* Did the repository's source, as far as it is known, not answer just now? */
+bool catalog_is_down(struct catalog *c, const struct repo_id *repo);
 
 /* The content of a small file of a commit, verified, through the store. */
 int catalog_read(struct catalog *c, const struct repo_id *repo,

@@ -22,7 +22,8 @@ struct catalog {
 	struct store *store;
 	struct lock mu;
 	pthread_cond_t indexed;
-	bool indexing; /* mu; somebody reads and rewrites an index */
+	bool indexing;	     /* mu; somebody reads and rewrites an index */
+	int64_t refreshed_s; /* __atomic; a "not trusted" from before is old */
 };
 
 /* "<url> <owner>" */

@@ -81,7 +81,7 @@ static bool copy(const struct cursor *c, char *dst, size_t room)
 	return true;
 }
 
-/* ---- refs: "b <commit> <name>" and "t …" ---- */
+/* ---- refs: "b <commit> <name>" and "t …", "m <owner>/<name>" ---- */
 
 static void print_refs(struct text *t, char kind, const struct source_ref *refs,
 		       size_t n)
@@ -96,6 +96,9 @@ void fact_print_refs(struct text *t, const struct source_refs *refs)
 	fact_begin(t, "refs");
 	print_refs(t, 'b', refs->branches, refs->branch_count);
 	print_refs(t, 't', refs->tags, refs->tag_count);
+	if (refs->moved_to.owner[0])
+		text_printf(t, "m %s/%s\n", refs->moved_to.owner,
+			    refs->moved_to.name);
 	fact_end(t);
 }
 
@@ -116,6 +119,14 @@ static bool read_ref(struct cursor line, struct source_ref *out)
 	       strcmp(ref.rev, out->name) == 0;
 }
 
+static bool read_moved(struct cursor line, struct repo_id *out)
+{
+	char text[2 * REF_PART_MAX + 2];
+
+	return !out->owner[0] && copy(&line, text, sizeof(text)) &&
+	       ref_parse_repo(out, text, NULL) == 0;
+}
+
 int fact_parse_refs(const struct text *t, struct source_refs *out)
 {
 	struct source_refs refs = { .branches = NULL };
@@ -126,7 +137,7 @@ int fact_parse_refs(const struct text *t, struct source_refs *out)
 	if (fact_open(t, "refs", &lines) < 0)
 		return -EBADMSG;
 	n = count_lines(lines.p, lines.end);
-	if (n > 2 * SOURCE_REFS_MAX)
+	if (n > 2 * SOURCE_REFS_MAX + 1)
 		return -EBADMSG;
 	refs.branches = calloc(n + 1, sizeof(*refs.branches));
 	refs.tags = calloc(n + 1, sizeof(*refs.tags));
@@ -142,6 +153,8 @@ int fact_parse_refs(const struct text *t, struct source_refs *out)
 					&refs.branches[refs.branch_count++]);
 		else if (cursor_skip(&line, "t "))
 			good = read_ref(line, &refs.tags[refs.tag_count++]);
+		else if (cursor_skip(&line, "m "))
+			good = read_moved(line, &refs.moved_to);
 		if (!good) {
 			source_refs_done(&refs);
 			return -EBADMSG;

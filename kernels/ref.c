@@ -178,7 +178,7 @@ static void range_tidy(char *rev)
 	}
 	if (to > rev && to[-1] == ',')
 		to--;
-	*to = '\0';
+	memset(to, 0, strlen(to));
 }
 
 /* What the text means, once it is known to be sound. */
@@ -334,6 +334,13 @@ void ref_print(const struct ref *r, char out[REF_TEXT_MAX])
 bool repo_equal(const struct repo_id *a, const struct repo_id *b)
 {
 	return strcmp(a->owner, b->owner) == 0 && strcmp(a->name, b->name) == 0;
+}
+
+int repo_compare(const struct repo_id *a, const struct repo_id *b)
+{
+	int c = strcmp(a->owner, b->owner);
+
+	return c ? c : strcmp(a->name, b->name);
 }
 
 void repo_package(const struct repo_id *r, char *out)

@@ -63,6 +63,7 @@ void ref_print(const struct ref *r, char out[REF_TEXT_MAX]);
 /* "repo" or "repo@rev", as a path component. */
 void ref_print_step(const struct ref *r, char out[REF_TEXT_MAX]);
 bool repo_equal(const struct repo_id *a, const struct repo_id *b);
+int repo_compare(const struct repo_id *a, const struct repo_id *b);
 /* The import name: '-' as '_'. `out` holds REF_PART_MAX + 1 bytes. */
 void repo_package(const struct repo_id *r, char *out);
 /* Can an import statement spell it? (an identifier, not a keyword) */

@@ -114,6 +114,14 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+bool source_names_has(const struct source_names *n, const char *name)
+{
+	char *const key = (char *)(uintptr_t)name;
+
+	return n->count &&
+	       bsearch(&key, n->names, n->count, sizeof(*n->names), compare);
+}
+
 int source_names_from(struct source_names *out, const char *s, size_t n,
 		      struct err *err)
 {

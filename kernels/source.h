@@ -46,7 +46,7 @@ struct source_refs {
 	struct source_ref *tags; /* owned */
 	size_t tag_count;
 	/* The repository's present name, when it was asked for by a former
-	 * one or in another case; else its owner is "". Not kept on disk. */
+	 * one or in another case; else its owner is "". */
 	struct repo_id moved_to;
 };
 
@@ -63,6 +63,7 @@ struct source_names {
 };
 
 void source_names_done(struct source_names *n);
+bool source_names_has(const struct source_names *n, const char *name);
 /* From n bytes of names in any order, each with a NUL behind it. */
 int source_names_from(struct source_names *out, const char *s, size_t n,
 		      struct err *err);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -131,9 +132,9 @@ static const struct {
 	const char *word; /* the longer one first */
 	enum rank rank;
 } pre_words[] = {
-	{ "alpha", PRE_A },    { "a", PRE_A },	{ "beta", PRE_B },
-	{ "b", PRE_B },	       { "preview", PRE_RC }, { "pre", PRE_RC },
-	{ "c", PRE_RC },       { "rc", PRE_RC },
+	{ "alpha", PRE_A }, { "a", PRE_A },	   { "beta", PRE_B },
+	{ "b", PRE_B },	    { "preview", PRE_RC }, { "pre", PRE_RC },
+	{ "c", PRE_RC },    { "rc", PRE_RC },
 };
 
 static void read_pre(struct cursor *c, struct version *v)
@@ -371,18 +372,21 @@ static int by_local(const struct version *a, const struct version *b)
 		if (c)
 			return c;
 	}
-	return (int)cursor_done(&y) - (int)cursor_done(&x);
+	if (cursor_done(&x) && cursor_done(&y))
+		return 0;
+	return cursor_done(&x) ? -1 : 1;
 }
 
 /* All but the local part. */
 static int by_public(const struct version *a, const struct version *b)
 {
+	enum rank x = rank_of(a), y = rank_of(b);
 	int c = by_number(a->epoch, b->epoch);
 
 	if (!c)
 		c = by_release(a->release, b->release, SIZE_MAX);
 	if (!c)
-		c = (int)rank_of(a) - (int)rank_of(b);
+		c = (int)x - (int)y;
 	if (!c)
 		c = by_number(a->pre_n, b->pre_n);
 	if (!c)
@@ -421,9 +425,9 @@ static const struct {
 	const char *text; /* the longer one first */
 	enum op op;
 } ops[] = {
-	{ "===", OP_SAME }, { "==", OP_EQ }, { "!=", OP_NE },
+	{ "===", OP_SAME },	 { "==", OP_EQ }, { "!=", OP_NE },
 	{ "~=", OP_COMPATIBLE }, { "<=", OP_LE }, { ">=", OP_GE },
-	{ "<", OP_LT }, { ">", OP_GT },
+	{ "<", OP_LT },		 { ">", OP_GT },
 };
 
 static bool read_op(struct cursor *c, enum op *out)
@@ -442,8 +446,7 @@ static bool read_op(struct cursor *c, enum op *out)
 static const char *same_fault(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] > '~' ||
-		    memchr(";)/%", s.p[i], 4))
+		if (s.p[i] <= ' ' || s.p[i] > '~' || memchr(";)/%", s.p[i], 4))
 			return "has an === before a blank or one of ; ) / %";
 	return NULL;
 }
@@ -573,8 +576,7 @@ static bool fits(const struct spec *s, const struct version *v,
 	return false;
 }
 
-static bool fits_all(const char *set, const struct version *v,
-		     const char *text)
+static bool fits_all(const char *set, const struct version *v, const char *text)
 {
 	const struct slice whole = { text, strlen(text) };
 	struct cursor c = cursor_of(set), part;
@@ -632,8 +634,8 @@ long specifier_best(const char *set, const char *const *versions, size_t n)
 		    !fits_all(set, &v, text))
 			continue;
 		k = !as_final && is_prerelease(&v);
-		if (at[k] >= 0 && !is_better(&v, text, &best[k],
-					     versions[at[k]]))
+		if (at[k] >= 0 &&
+		    !is_better(&v, text, &best[k], versions[at[k]]))
 			continue;
 		best[k] = v;
 		at[k] = (long)i;

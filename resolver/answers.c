@@ -83,6 +83,58 @@ int answers_absent_note(struct resolve *r, int result, int64_t *keep_ms)
 	return result;
 }
 
+/* ---- sources that do not answer ---- */
+
+/* Longer than this is too long to be had for every name again. */
+#define LONG_SILENCE_MS 1000
+
+bool answers_is_silence(int result)
+{
+	return result == -ENETUNREACH || source_is_silence(result);
+}
+
+int64_t answers_moving_ms(const struct resolve *r)
+{
+	return r->o.refresh_ms > 0 ? r->o.refresh_ms : -1;
+}
+
+bool answers_is_paused(struct resolve *r, const struct repo_id *repo)
+{
+	return io_now_ms() < __atomic_load_n(&r->pause_ms, __ATOMIC_RELAXED) &&
+	       catalog_is_down(r->catalog, repo);
+}
+
+void answers_pause(struct resolve *r, int64_t asked_ms, int result)
+{
+	int64_t now = io_now_ms();
+
+	if (source_is_silence(result) && now - asked_ms >= LONG_SILENCE_MS)
+		__atomic_store_n(&r->pause_ms, now + ANSWERS_FAILURE_MS,
+				 __ATOMIC_RELAXED);
+}
+
+/* ---- what the config names ---- */
+
+const struct ref *answers_named(const struct resolve *r,
+				const struct repo_id *repo)
+{
+	size_t low = 0, high = r->o.named_count;
+
+	/* The first of equal ones: the option that was given first. */
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (repo_compare(&r->by_repo[mid]->repo, repo) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < r->o.named_count &&
+			       repo_equal(&r->by_repo[low]->repo, repo)
+		       ? r->by_repo[low]
+		       : NULL;
+}
+
 enum catalog_reach answers_reach(enum memo_stage stage)
 {
 	return stage == MEMO_LOCAL ? CATALOG_DISK : CATALOG_SOURCE;
@@ -130,12 +182,15 @@ static int make_trust(void *ctx, const void *key, size_t len,
 	bool *answer;
 	int n;
 
-	(void)keep_ms;
 	if (answers_key_read(&k, key, len) < 0 ||
 	    read_trust_key(&repo, k.s) < 0)
 		return err_set(err, EINVAL, "owner");
 	n = catalog_trusted(r->catalog, &repo, false, answers_reach(stage),
 			    &yes, err);
+	/* Nobody may be asked: what was heard last, however long ago. */
+	if (n == -ENETUNREACH && catalog_trusted(r->catalog, &repo, true,
+						 CATALOG_DISK, &yes, NULL) == 0)
+		n = 0;
 	if (n < 0)
 		return n == -EAGAIN ? n
 				    : err_wrap(err, n,
@@ -144,6 +199,7 @@ static int make_trust(void *ctx, const void *key, size_t len,
 	if (!answer)
 		return err_errno(err, ENOMEM, "trust");
 	*answer = yes;
+	*keep_ms = yes ? CATALOG_TRUST_S * 1000LL : ANSWERS_UNTRUSTED_MS;
 	*value = answer;
 	return 0;
 }

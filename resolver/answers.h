@@ -24,10 +24,16 @@
 
 #include "base/memo.h"
 #include "kernels/catalog.h"
+#include "kernels/source.h"
 #include "kernels/tree.h"
+
+struct decided;
 
 #define ANSWERS_FAILURE_MS 10000
 #define ANSWERS_ABSENT_MS 60000
+#define ANSWERS_UNTRUSTED_MS 60000 /* how long "not trusted" is believed */
+/* Who was called for an answer must find it. */
+#define ANSWERS_LIFE_MIN_MS 1000
 /* Requests a minute for names that turn out not to exist (DESIGN 1.1). */
 #define ANSWERS_ABSENT_PER_MINUTE 60
 #define ANSWERS_KEY_MAX (REF_TEXT_MAX + TREE_PATH_MAX + ENV_SPEC_MAX)
@@ -47,9 +53,20 @@ struct resolve {
 	struct catalog *catalog; /* borrowed */
 	struct resolve_options o;
 	struct memo *memo[ANSWERS_COUNT]; /* owned */
+	struct decided *decided;	  /* owned */
+	const struct ref **by_repo;	  /* owned; o.named by repository */
+	/* __atomic: a source that took long to say nothing is not asked for
+	 * what is known from before until then */
+	int64_t pause_ms;
 	/* __atomic: when names turned out not to exist, a ring */
 	int64_t absent_ms[ANSWERS_ABSENT_PER_MINUTE];
 	unsigned absent_next; /* __atomic */
+};
+
+/* The value of the table of refs. */
+struct answers_refs {
+	struct source_refs refs; /* first */
+	int64_t until_ms;	 /* INT64_MAX: for the mount's life */
 };
 
 struct answers_key {
@@ -69,6 +86,20 @@ int answers_key_split(struct answers_key *k, char sep, struct ref *ref,
 int answers_absent_check(struct resolve *r, const char *what, struct err *err);
 /* Count an -ENOENT and keep it for a minute; gives `result` back. */
 int answers_absent_note(struct resolve *r, int result, int64_t *keep_ms);
+
+/* Does this result say that nobody answered, or may be asked? */
+bool answers_is_silence(int result);
+/* The life of an answer that can move; negative: the mount's. */
+int64_t answers_moving_ms(const struct resolve *r);
+/* The first ref in the config of this repository, or NULL. */
+const struct ref *answers_named(const struct resolve *r,
+				const struct repo_id *repo);
+/* -EPERM when only what is locked may be used and this is not. */
+int answers_locked(const struct resolve *r, const struct repo_id *repo,
+		   const char *commit, struct err *err);
+/* Has its source just taken long to say nothing? */
+bool answers_is_paused(struct resolve *r, const struct repo_id *repo);
+void answers_pause(struct resolve *r, int64_t asked_ms, int result);
 
 enum catalog_reach answers_reach(enum memo_stage stage);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answers.h"
 
+#include "lockfile.h"
 #include "pick.h"
 
 #include "base/cleanup.h"
@@ -62,6 +63,55 @@ static bool commit_known(struct resolve *r, const struct ref *commit)
 	       folder_known(r, commit, "");
 }
 
+/* The older lock files say what a build must hold. */
+static int check_hash(const struct resolve *r, const struct ref *ref,
+		      const char *variant, const struct tree *build,
+		      struct err *err)
+{
+	const struct lockfile *l = r->o.lock;
+	const struct lock_entry *e = l ? lockfile_default(l, &ref->repo) : NULL;
+	const struct lock_hash *wanted = NULL;
+	char hex[65];
+
+	for (; e && e < l->entries + l->count && !wanted; e++) {
+		if (!repo_equal(&e->repo, &ref->repo))
+			break;
+		if (!strcmp(e->commit, ref->rev))
+			wanted = lock_entry_hash(e, variant);
+	}
+	if (!wanted || lock_hash_of(variant, build, hex) < 0 ||
+	    !strcmp(hex, wanted->hex))
+		return 0;
+	return err_set(err, EBADMSG,
+		       "build '%s' of %s/%s is not the locked one: its hash "
+		       "is sha256-%s, %s has sha256-%s",
+		       variant, ref->repo.owner, ref->repo.name, hex, l->path,
+		       wanted->hex);
+}
+
+/* The listing of a build, which is what the lock says it is. */
+static int build_tree(struct resolve *r, const struct ref *ref,
+		      const char *variant, enum memo_stage stage,
+		      struct tree **out, struct err *err)
+{
+	char dir[sizeof("build/") + REF_TEXT_MAX];
+	struct tree *tree = NULL;
+	int n;
+
+	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
+	n = catalog_tree(r->catalog, &ref->repo, ref->rev, dir, true,
+			 answers_reach(stage), &tree, err);
+	if (n < 0)
+		return n;
+	n = check_hash(r, ref, variant, tree, err);
+	if (n < 0) {
+		tree_unref(tree);
+		return n;
+	}
+	*out = tree;
+	return 0;
+}
+
 static int make_folder(void *ctx, const void *key, size_t len,
 		       enum memo_stage stage, void **value, int64_t *keep_ms,
 		       struct err *err)
@@ -76,6 +126,8 @@ static int make_folder(void *ctx, const void *key, size_t len,
 	if (answers_key_read(&k, key, len) < 0)
 		return err_set(err, EINVAL, "folder");
 	n = answers_key_split(&k, ':', &ref, &dir, err);
+	if (n == 0)
+		n = answers_locked(r, &ref.repo, ref.rev, err);
 	if (n < 0)
 		return n;
 	if (stage == MEMO_REMOTE && !commit_known(r, &ref)) {
@@ -95,7 +147,6 @@ static int make_build(void *ctx, const void *key, size_t len,
 		      enum memo_stage stage, void **value, int64_t *keep_ms,
 		      struct err *err)
 {
-	char dir[sizeof("build/") + REF_TEXT_MAX];
 	struct resolve *r = ctx;
 	struct tree *tree = NULL;
 	const char *variant;
@@ -106,6 +157,8 @@ static int make_build(void *ctx, const void *key, size_t len,
 	if (answers_key_read(&k, key, len) < 0)
 		return err_set(err, EINVAL, "build");
 	n = answers_key_split(&k, ':', &ref, &variant, err);
+	if (n == 0)
+		n = answers_locked(r, &ref.repo, ref.rev, err);
 	if (n < 0)
 		return n;
 	n = answers_trusted(r, &ref.repo, stage, err);
@@ -116,9 +169,7 @@ static int make_build(void *ctx, const void *key, size_t len,
 			       "'%s': publisher '%s' is not "
 			       "trusted; if you trust it, mount with trust=%s",
 			       k.s, ref.repo.owner, ref.repo.owner);
-	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
-	n = catalog_tree(r->catalog, &ref.repo, ref.rev, dir, true,
-			 answers_reach(stage), &tree, err);
+	n = build_tree(r, &ref, variant, stage, &tree, err);
 	if (n < 0) {
 		if (n == -ENOENT)
 			*keep_ms = ANSWERS_ABSENT_MS;
@@ -191,7 +242,7 @@ static int world_listing(void *ctx, const struct pick *p, const char *variant,
 			 struct tree **out, struct err *err)
 {
 	const struct picking *w = ctx;
-	char dir[sizeof("build/") + REF_TEXT_MAX];
+	struct ref ref = { .repo = p->repo, .kind = REV_COMMIT };
 	int n;
 
 	if (w->stage == MEMO_REMOTE) {
@@ -202,9 +253,8 @@ static int world_listing(void *ctx, const struct pick *p, const char *variant,
 					      variant)
 				    : n;
 	}
-	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
-	return catalog_tree(w->r->catalog, &p->repo, p->commit, dir, true,
-			    CATALOG_DISK, out, err);
+	(void)text_copy(ref.rev, sizeof(ref.rev), p->commit);
+	return build_tree(w->r, &ref, variant, MEMO_LOCAL, out, err);
 }
 
 static int world_metadata(void *ctx, const struct pick *p, const char *variant,
@@ -283,7 +333,8 @@ static int make_pick(void *ctx, const void *key, size_t len,
 		     enum memo_stage stage, void **value, int64_t *keep_ms,
 		     struct err *err)
 {
-	struct picking w = { .r = ctx, .stage = stage };
+	struct resolve *r = ctx;
+	struct picking w = { .r = r, .stage = stage };
 	const struct pick_world world = {
 		.ctx = &w,
 		.builds = world_builds,
@@ -299,10 +350,11 @@ static int make_pick(void *ctx, const void *key, size_t len,
 	struct answers_key k;
 	int n;
 
-	(void)keep_ms;
 	if (answers_key_read(&k, key, len) < 0)
 		return err_set(err, EINVAL, "environment");
 	n = answers_key_split(&k, '|', &ref, &spec, err);
+	if (n == 0)
+		n = answers_locked(r, &ref.repo, ref.rev, err);
 	if (n == 0)
 		n = env_parse(&env, spec, err);
 	if (n < 0)
@@ -311,6 +363,9 @@ static int make_pick(void *ctx, const void *key, size_t len,
 	/* A disk that lacks something is no answer, whatever it lacks. */
 	if (n < 0)
 		return stage == MEMO_LOCAL ? -EAGAIN : n;
+	/* Who is trusted may change, and that is no change of the build. */
+	if (p->refused == ERR_REFUSED)
+		*keep_ms = ANSWERS_FAILURE_MS;
 	*value = p;
 	return 0;
 }

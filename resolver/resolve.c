@@ -2,6 +2,7 @@
 #include "resolve.h"
 
 #include "answers.h"
+#include "decided.h"
 
 #include "base/err.h"
 #include "base/text.h"
@@ -24,19 +25,47 @@ static const struct memo_class *const classes[ANSWERS_COUNT] = {
 	[ANSWERS_PICK] = &answers_pick,
 };
 
+static int by_repo(const void *a, const void *b)
+{
+	const struct ref *x = *(const struct ref *const *)a;
+	const struct ref *y = *(const struct ref *const *)b;
+	int c = repo_compare(&x->repo, &y->repo);
+
+	return c ? c : (x > y) - (x < y);
+}
+
+static int sort_named(struct resolve *r, struct err *err)
+{
+	r->by_repo = calloc(r->o.named_count + 1, sizeof(*r->by_repo));
+	if (!r->by_repo)
+		return err_errno(err, ENOMEM, "resolver");
+	for (size_t i = 0; i < r->o.named_count; i++)
+		r->by_repo[i] = &r->o.named[i];
+	qsort(r->by_repo, r->o.named_count, sizeof(*r->by_repo), by_repo);
+	return 0;
+}
+
 int resolve_new(struct resolve **out, struct catalog *catalog,
 		const struct resolve_options *o, struct pool *disk,
 		struct pool *net, struct err *err)
 {
 	struct resolve *r = calloc(1, sizeof(*r));
 
+	int n;
+
 	if (!r)
 		return err_errno(err, ENOMEM, "resolver");
 	r->catalog = catalog;
 	r->o = *o;
+	n = decided_new(&r->decided, err);
+	if (n == 0)
+		n = sort_named(r, err);
+	if (n < 0) {
+		resolve_free(r);
+		return n;
+	}
 	for (int t = 0; t < ANSWERS_COUNT; t++) {
-		int n = memo_new(&r->memo[t], classes[t], r, disk, net, err);
-
+		n = memo_new(&r->memo[t], classes[t], r, disk, net, err);
 		if (n < 0) {
 			resolve_free(r);
 			return n;
@@ -53,6 +82,8 @@ void resolve_free(struct resolve *r)
 	for (int t = ANSWERS_COUNT; t-- > 0;)
 		if (r->memo[t])
 			memo_free(r->memo[t]);
+	decided_free(r->decided);
+	free(r->by_repo);
 	free(r);
 }
 
@@ -100,6 +131,8 @@ void resolve_refresh(struct resolve *r, const struct repo_id *repo)
 			       repo->name);
 		f.owner_len = strlen(repo->owner);
 	}
+	catalog_refresh(r->catalog, repo);
+	__atomic_store_n(&r->pause_ms, 0, __ATOMIC_RELAXED);
 	for (int t = 0; t < ANSWERS_COUNT; t++) {
 		f.table = (enum answers_table)t;
 		memo_forget_if(r->memo[t], is_old, &f);
@@ -142,12 +175,7 @@ struct tree *resolve_tree(const struct resolve_answer *a)
 
 bool resolve_kernels_has(const struct resolve_answer *a, const char *name)
 {
-	const struct source_names *names = a->ref.value;
-
-	for (size_t i = 0; i < names->count; i++)
-		if (!strcmp(names->names[i], name))
-			return true;
-	return false;
+	return source_names_has(a->ref.value, name);
 }
 
 void resolve_drop(struct resolve_answer *a)
@@ -301,6 +329,12 @@ int resolve_each_pick(struct resolve *r,
 	struct each_pick e = { each, arg };
 
 	return memo_each(r->memo[ANSWERS_PICK], call_pick, &e);
+}
+
+bool resolve_commit_known(struct resolve *r, const struct repo_id *repo,
+			  const char *commit, char revision[REF_REV_MAX + 1])
+{
+	return decided_find(r->decided, repo, commit, revision);
 }
 
 struct each_commit {

@@ -477,11 +477,12 @@ void memo_forget(struct memo *m, const void *key, size_t key_len)
 }
 
 /* All of one state that are old; chained by `next` for the caller to free. */
-static struct memo_entry *
-forget_state_locked(struct memo *m, enum state state,
-		    bool (*old)(void *arg, const void *key, size_t key_len,
-				const void *value),
-		    void *arg) LOCK_REQUIRES(&m->lock)
+static struct memo_entry *forget_state_locked(struct memo *m, enum state state,
+					      bool (*old)(void *arg,
+							  const void *key,
+							  size_t key_len,
+							  const void *value),
+					      void *arg) LOCK_REQUIRES(&m->lock)
 {
 	struct memo_entry *e = m->lists[state].first, *next, *dead = NULL;
 

@@ -443,22 +443,47 @@ static void a_yes_is_believed_for_a_day(void **state)
 	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), -EIO);
 }
 
-static void a_no_is_not_kept_and_takes_a_yes_back(void **state)
+static void a_no_is_believed_for_minutes_and_takes_a_yes_back(void **state)
 {
 	struct world *w = *state;
 	bool yes;
 
 	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), 0);
 	assert_false(yes);
-	assert_int_equal(ask_trust(w, true, CATALOG_DISK, &yes), -EAGAIN);
 	w->fake.trusted = true;
+	again(w);
+	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), 0);
+	assert_false(yes);
+	assert_int_equal(w->fake.asked, 0);
+	on_notes(w, old_note);
+	assert_int_equal(ask_trust(w, true, CATALOG_DISK, &yes), -EAGAIN);
 	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), 0);
 	assert_true(yes);
 	on_notes(w, old_note);
 	w->fake.trusted = false;
 	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), 0);
 	assert_false(yes);
+	assert_int_equal(ask_trust(w, true, CATALOG_DISK, &yes), 0);
+	assert_false(yes);
+}
+
+static void a_refresh_makes_every_no_an_old_one_and_no_yes(void **state)
+{
+	struct world *w = *state;
+	bool yes;
+
+	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), 0);
+	assert_false(yes);
+	w->fake.trusted = true;
+	catalog_refresh(w->catalog, NULL);
 	assert_int_equal(ask_trust(w, true, CATALOG_DISK, &yes), -EAGAIN);
+	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), 0);
+	assert_true(yes);
+	catalog_refresh(w->catalog, NULL);
+	w->fake.asked = 0;
+	assert_int_equal(ask_trust(w, false, CATALOG_SOURCE, &yes), 0);
+	assert_true(yes);
+	assert_int_equal(w->fake.asked, 0);
 }
 
 /* ---- small files ---- */
@@ -626,7 +651,8 @@ int main(void)
 		IN_WORLD(refs_are_asked_for_and_remembered),
 		IN_WORLD(names_are_asked_for_and_remembered),
 		IN_WORLD(a_yes_is_believed_for_a_day),
-		IN_WORLD(a_no_is_not_kept_and_takes_a_yes_back),
+		IN_WORLD(a_no_is_believed_for_minutes_and_takes_a_yes_back),
+		IN_WORLD(a_refresh_makes_every_no_an_old_one_and_no_yes),
 		IN_WORLD(a_small_file_is_fetched_once),
 		IN_WORLD(a_file_that_does_not_match_is_not_served),
 		IN_WORLD(a_file_over_the_readers_limit_is_not_asked_for),

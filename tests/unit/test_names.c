@@ -159,7 +159,7 @@ static void refuses_what_is_neither_owner_nor_repository(void **state)
 		"..",
 		"a..b",
 		"acme@v1",
-		"acme/relu@>=1",
+		"acme/relu@>=x",
 	};
 	struct world *w = *state;
 
