@@ -51,6 +51,7 @@ struct names {
 	char (*met)[REF_PART_MAX + 1]; /* lock, owned: other owners */
 	size_t met_count;	       /* lock */
 	int64_t changed_s;	       /* lock */
+	int64_t refresh_ms;	       /* 0: a list is good for ever */
 	bool stopping;		       /* lock */
 };
 
@@ -177,6 +178,19 @@ static void take_list_locked(struct names *n, struct want *w,
 	rebuild_locked(n);
 }
 
+static void plan_next_locked(const struct names *n, struct want *w)
+	LOCK_REQUIRES(&n->lock)
+{
+	if (w->fresh) {
+		w->retry_ms = io_now_ms() + n->refresh_ms;
+		w->wait_ms = RETRY_MIN_MS;
+		return;
+	}
+	w->retry_ms = io_now_ms() + w->wait_ms;
+	w->wait_ms =
+		w->wait_ms * 2 < RETRY_MAX_MS ? w->wait_ms * 2 : RETRY_MAX_MS;
+}
+
 static void ask_source(struct pool_job *job)
 {
 	struct want *w = map_item(job, struct want, job);
@@ -197,9 +211,7 @@ static void ask_source(struct pool_job *job)
 		take_list_locked(n, w, &list);
 	w->fresh = r == 0 || r == -ENOSYS || r == -ENOENT;
 	w->have = w->have || w->fresh;
-	w->retry_ms = io_now_ms() + w->wait_ms;
-	w->wait_ms =
-		w->wait_ms * 2 < RETRY_MAX_MS ? w->wait_ms * 2 : RETRY_MAX_MS;
+	plan_next_locked(n, w);
 	w->asking = false;
 	(void)pthread_cond_broadcast(&n->arrived);
 	lock_drop(&n->lock);
@@ -259,7 +271,7 @@ int64_t names_tick(struct names *n)
 	for (size_t i = 0; i < n->count && !n->stopping; i++) {
 		struct want *w = &n->wants[i];
 
-		if (!w->is_owner || w->fresh)
+		if (!w->is_owner || (w->fresh && !n->refresh_ms))
 			continue;
 		if (!w->asking && w->retry_ms <= now)
 			start_asking_locked(n, w);
@@ -270,6 +282,20 @@ int64_t names_tick(struct names *n)
 	}
 	lock_drop(&n->lock);
 	return next;
+}
+
+void names_refresh(struct names *n)
+{
+	lock_take(&n->lock);
+	for (size_t i = 0; i < n->count && !n->stopping; i++)
+		if (n->wants[i].is_owner && !n->wants[i].asking)
+			start_asking_locked(n, &n->wants[i]);
+	lock_drop(&n->lock);
+}
+
+void names_refresh_every(struct names *n, int64_t ms)
+{
+	n->refresh_ms = ms; /* before anything was started */
 }
 
 void names_stop(struct names *n)

@@ -46,7 +46,11 @@ const struct ref *names_named(const struct names *n, size_t *count);
  * Waits at most `wait_ms` for owners that have no list on disk.
  */
 void names_start(struct names *n, int64_t wait_ms);
-/* Ask again for lists that have not come, if it is time. Called now and then;
+/* Ask for all lists again, now. */
+void names_refresh(struct names *n);
+/* And whenever they are `ms` old (0: never); before names_start(). */
+void names_refresh_every(struct names *n, int64_t ms);
+/* Ask again for lists that have not come or are too old, if it is time. Called now and then;
  * returns when to call next (io_now_ms), or -1: not needed. */
 int64_t names_tick(struct names *n);
 /* Stop waiting for lists (at the end). */

@@ -88,6 +88,8 @@ size_t options_mirrors(const struct options *o, size_t i,
 		       const char *const **first);
 /* Was it said by anybody, or is it the default? */
 bool options_given(const struct options *o, const char *name);
+int options_list_add(struct options_list *l, const char *s, size_t n);
+void options_list_done(struct options_list *l);
 /* The most similar of `count` words, or NULL when none is similar. */
 const char *options_nearest(const char *word, const char *const *words,
 			    size_t count);

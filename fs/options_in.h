@@ -80,8 +80,6 @@ int options_put_list(struct options *o, const struct option *row,
 /* Relative to the current folder, "~/" to HOME: absolute from now on. */
 int options_absolute(char **path, struct err *err);
 
-int options_list_add(struct options_list *l, const char *s, size_t n);
-void options_list_done(struct options_list *l);
 
 /* One step of a comma list: its text without escapes and quotes; false at
  * the end. `part` holds OPTION_VALUE_MAX + 1; -E2BIG in *failed if longer. */

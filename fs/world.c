@@ -3,6 +3,7 @@
 
 #include "names.h"
 #include "options.h"
+#include "tiers.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -20,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +128,10 @@ static int start_bytes(struct world *w, const struct options *o,
 	int r;
 
 	r = store_new(&w->store, o->cache, err);
+	if (r == 0) {
+		store_limit(w->store, o->cache_size, o->min_free);
+		r = tiers_add(w->store, o, err);
+	}
 	if (r == 0)
 		r = http_new(&w->http, &http, err);
 	if (r == 0)
@@ -142,6 +148,45 @@ static int start_bytes(struct world *w, const struct options *o,
 	return r;
 }
 
+/* Read once: what it pins holds as long as this world does. */
+static int read_lock(struct world *w, const struct options *o, struct err *err)
+{
+	if (o->lock)
+		return lockfile_read(&w->lock, o->lock, err);
+	if (o->locked)
+		return err_set(err, EINVAL,
+			       "locked: there is no lock file; name one: "
+			       "--lock=FILE");
+	return 0;
+}
+
+/* What the lock names, then what the options do. */
+static int start_names(struct world *w, const struct options *o,
+		       struct err *err)
+{
+	struct options_list all = { .count = 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < w->lock.count; i++) {
+		const struct repo_id *repo = &w->lock.entries[i].repo;
+		char name[2 * REF_PART_MAX + 2];
+
+		(void)snprintf(name, sizeof(name), "%s/%s", repo->owner,
+			       repo->name);
+		if (all.count && !strcmp(all.items[all.count - 1], name))
+			continue;
+		r = options_list_add(&all, name, strlen(name));
+	}
+	for (size_t i = 0; r == 0 && i < o->import.count; i++)
+		r = options_list_add(&all, o->import.items[i],
+				     strlen(o->import.items[i]));
+	r = r < 0 ? err_errno(err, -r, "import names")
+		  : names_new(&w->names, (const char *const *)all.items,
+			      all.count, w->catalog, w->net, err);
+	options_list_done(&all);
+	return r;
+}
+
 static int start_choosing(struct world *w, const struct options *o,
 			  struct err *err)
 {
@@ -155,10 +200,12 @@ static int start_choosing(struct world *w, const struct options *o,
 	if (r < 0)
 		return r;
 	env_print(&w->env, w->spec);
-	r = names_new(&w->names, (const char *const *)o->import.items,
-		      o->import.count, w->catalog, w->net, err);
+	r = read_lock(w, o, err);
+	if (r == 0)
+		r = start_names(w, o, err);
 	if (r < 0)
 		return r;
+	names_refresh_every(w->names, (int64_t)o->refresh_ms);
 	ro.named = names_named(w->names, &ro.named_count);
 	return resolve_new(&w->resolve, w->catalog, &ro, w->disk, w->net, err);
 }
@@ -212,5 +259,6 @@ void world_free(struct world *w)
 		http_free(w->http);
 	if (w->store)
 		store_free(w->store);
+	lockfile_done(&w->lock);
 	free(w);
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "resolver/env.h"
+#include "resolver/lockfile.h"
 
 struct catalog;
 struct err;
@@ -33,6 +34,7 @@ struct world {
 	struct fetch *fetch;
 	struct names *names;
 	struct resolve *resolve;
+	struct lockfile lock; /* path NULL: there is none */
 	struct env env; /* of the tree at the root */
 	char spec[ENV_SPEC_MAX];
 };

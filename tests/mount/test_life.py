@@ -133,7 +133,7 @@ class Beginning(Life):
 
     def test_an_unknown_option_is_misuse(self):
         path = self.folder()
-        for option in ("--cach=/x", "--locked", "--offline", "-olock=x",
+        for option in ("--cach=/x", "--passthrough=off", "-obroker=x",
                        "-ono_such_option_of_anybody"):
             with self.subTest(option=option):
                 self.fails(2, [option.lstrip("-o").split("=")[0]
@@ -219,13 +219,13 @@ class ReadOnlyCache(Life):
     def test_what_it_holds_is_served_and_the_rest_says_why_not(self):
         place = self.tmpfs("place", "size=16m,mode=755")
         self._caches["one"] = place
-        m = self.mount(cache="one")
+        m = self.mount("--min-free=0", cache="one")
         read(self.pinned(m, BUILD, "__init__.py"))
         wait_for(lambda: m.json("status")["downloads"]["done"] >= 3,
                  "the whole build")
         m.end()
         self.read_only(place)
-        again = self.mount(cache="one")
+        again = self.mount("--min-free=0", cache="one")
         self.assertEqual(read(self.pinned(again, BUILD, "big.so")), BIG)
         got = errno_of(read, self.pinned(again, "large.so"))
         self.assertIn(got, ("EROFS", "EIO"))

@@ -293,7 +293,7 @@ static void log_and_config_tell_what_is_so(void **state)
 	says(s, "it is remembered");
 	free(s);
 	s = report(f, "config");
-	says(s, "source = \"" FAKE_URL "\"\n");
+	says(s, "source = [\"" FAKE_URL "\"]\n");
 	says(s, f->options.cache);
 	free(s);
 	s = report(f, "version");
