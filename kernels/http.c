@@ -227,6 +227,21 @@ static int take_apart(struct http_url *out, CURLU *u)
 	return n < 0 ? -EINVAL : 0;
 }
 
+void http_url_show(char shown[512], const char *url)
+{
+	const char *host = strstr(url, "://");
+	size_t n;
+
+	host = host ? host + strlen("://") : url;
+	n = strcspn(host, "?#");
+	/* Behind a user, who may be followed by a password. */
+	if (memchr(host, '@', n))
+		(void)snprintf(shown, 512, "(a URL with a user)");
+	else
+		(void)snprintf(shown, 512, "%.*s%.*s", (int)(host - url), url,
+			       n > 400 ? 400 : (int)n, host);
+}
+
 int http_url_parse(struct http_url *out, const char *url, struct err *err)
 {
 	const struct http_library *curl = http_load(err);

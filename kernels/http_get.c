@@ -44,66 +44,6 @@ struct call {
 	char token[TOKEN_MAX + 1];
 };
 
-/* ---- counting ---- */
-
-static void count_request(struct http *h, const char *label)
-{
-	struct http_count *c = NULL;
-
-	lock_take(&h->mu);
-	for (size_t i = 0; i < h->count_n && !c; i++)
-		if (strcmp(h->counts[i].label, label) == 0)
-			c = &h->counts[i];
-	if (!c && h->count_n < HTTP_LABELS_MAX) {
-		c = &h->counts[h->count_n++];
-		(void)text_copy(c->label, sizeof(c->label), label);
-	}
-	if (c)
-		c->requests++;
-	lock_drop(&h->mu);
-}
-
-static size_t copy_counts(struct http *h, struct http_count *out,
-			  uint64_t *bytes)
-{
-	size_t n;
-
-	lock_take(&h->mu);
-	n = h->count_n;
-	memcpy(out, h->counts, sizeof(h->counts));
-	*bytes = h->bytes;
-	lock_drop(&h->mu);
-	return n;
-}
-
-void http_report(struct http *h, struct text *out)
-{
-	struct http_count counts[HTTP_LABELS_MAX];
-	uint64_t bytes;
-	size_t n = copy_counts(h, counts, &bytes);
-
-	text_add_char(out, '{');
-	for (size_t i = 0; i < n; i++) {
-		text_add_json(out, counts[i].label);
-		text_printf(out, ": %" PRIu64 ", ", counts[i].requests);
-	}
-	text_printf(out, "\"bytes\": %" PRIu64 "}", bytes);
-}
-
-void http_metrics(struct http *h, struct text *out)
-{
-	struct http_count counts[HTTP_LABELS_MAX];
-	uint64_t bytes;
-	size_t n = copy_counts(h, counts, &bytes);
-
-	for (size_t i = 0; i < n; i++)
-		text_printf(out,
-			    "kernelfs_source_requests_total{endpoint=\"%s\"} "
-			    "%" PRIu64 "\n",
-			    counts[i].label, counts[i].requests);
-	text_printf(out, "kernelfs_source_bytes_total %" PRIu64 "\n", bytes);
-}
-
 bool http_answers(struct http *h)
 {
 	return !__atomic_load_n(&h->silent, __ATOMIC_RELAXED);
@@ -286,10 +226,11 @@ static int judge_status(struct call *c)
 
 /* In clear text it would be anybody's on the way. On the way to loopback is
  * nobody, unless a proxy is put there. */
-static void use_token(struct call *c, bool first)
+static void use_secrets(struct call *c, bool token, bool first)
 {
 	if (c->here.https || c->here.loopback) {
-		c->hop.token = c->token;
+		c->hop.token = token ? c->token : NULL;
+		c->hop.userpwd = c->req->userpwd;
 		c->hop.direct = !c->here.https;
 		return;
 	}
@@ -303,6 +244,25 @@ static void use_token(struct call *c, bool first)
 			    c->here.host);
 }
 
+/* What only the first origin gets. */
+static void set_secrets(struct call *c, bool first)
+{
+	bool token;
+
+	c->hop.token = NULL;
+	c->hop.userpwd = NULL;
+	c->hop.headers = NULL;
+	c->hop.direct = false;
+	if (c->foreign)
+		return;
+	c->hop.headers = c->req->headers;
+	token = c->req->authorize && token_get(c->h->token, c->token);
+	if (token || c->req->userpwd)
+		use_secrets(c, token, first);
+	if (first)
+		c->resp->token_sent = c->hop.token || c->hop.userpwd;
+}
+
 /* One exchange, with its place in the call. */
 static int exchange(struct call *c, const char *url, bool first)
 {
@@ -311,19 +271,14 @@ static int exchange(struct call *c, const char *url, bool first)
 	c->begun = false;
 	c->skipped = 0;
 	c->hop.url = url;
+	c->hop.req = c->req;
 	c->hop.body = on_body;
 	c->hop.cancelled = c->req->cancelled;
-	c->hop.from = c->whole ? 0 : c->at;
-	c->hop.token = NULL;
-	c->hop.direct = false;
-	if (c->req->authorize && !c->foreign &&
-	    token_get(c->h->token, c->token))
-		use_token(c, first);
-	if (first)
-		c->resp->token_sent = c->hop.token != NULL;
-	count_request(c->h, first	 ? c->req->endpoint
-			    : c->foreign ? "cdn"
-					 : "redirect");
+	c->hop.from = c->whole || c->req->body ? 0 : c->at;
+	set_secrets(c, first);
+	http_count(c->h, first	      ? c->req->endpoint
+			 : c->foreign ? "cdn"
+				      : "redirect");
 	r = http_hop(c->h, &c->hop, &c->why);
 	explicit_bzero(c->token, sizeof(c->token));
 	if (r != -ECANCELED)
@@ -342,6 +297,12 @@ static int exchange(struct call *c, const char *url, bool first)
 	return r == -EAGAIN ? again(c, HTTP_RETRIES) : r;
 }
 
+/* Until when it is worth waiting for a host that said "later". */
+static int64_t patient_until_ms(const struct call *c)
+{
+	return c->req->hasty ? io_now_ms() : c->hop.deadline_ms;
+}
+
 static int follow(struct call *c)
 {
 	struct http_url to;
@@ -349,11 +310,17 @@ static int follow(struct call *c)
 
 	if (r < 0)
 		return r;
+	/* The others make a GET of it, which asks for something else. */
+	if (c->req->body && c->hop.status != 307 && c->hop.status != 308)
+		return err_set(&c->why, EIO,
+			       "%s: the server answered a POST with the "
+			       "redirect %ld",
+			       c->here.shown, c->hop.status);
 	/* Dropped for good: a later hop back home is not asked for by us. */
 	if (!http_url_same_origin(&to, &c->first))
 		c->foreign = true;
 	c->here = to;
-	return hosts_wait(c->h->hosts, to.host, 0, c->hop.deadline_ms,
+	return hosts_wait(c->h->hosts, to.host, 0, patient_until_ms(c),
 			  c->req->cancelled, &c->why);
 }
 
@@ -442,7 +409,9 @@ static int before_try(struct call *c, int64_t not_before_ms)
 	const struct err last = c->why;
 	struct err why = ERR_INIT;
 	int r = hosts_wait(c->h->hosts, c->first.host, not_before_ms,
-			   c->hop.deadline_ms, c->req->cancelled, &why);
+			   c->failures ? c->hop.deadline_ms
+				       : patient_until_ms(c),
+			   c->req->cancelled, &why);
 
 	if (r == -ETIMEDOUT && c->failures)
 		return err_set(&c->why, ETIMEDOUT, "%s; the last try: %s",
@@ -457,8 +426,16 @@ static int give_up(struct call *c)
 {
 	const struct err last = c->why;
 
+	if (c->failures < 2)
+		return err_set(&c->why, EIO, "%s", err_text(&last));
 	return err_set(&c->why, EIO, "%s (%u tries)", err_text(&last),
 		       c->failures);
+}
+
+/* That a range was not to be had is no failure of the host. */
+static bool no_more_tries(const struct call *c)
+{
+	return c->req->tries && c->failures >= c->req->tries + c->whole;
 }
 
 static int try_all(struct call *c)
@@ -474,9 +451,9 @@ static int try_all(struct call *c)
 		if (c->refused || r != -EAGAIN)
 			return r;
 		/* In memory, pieces of two answers do not make one. */
-		if (!c->stream)
+		if (!c->stream || c->req->body)
 			c->at = c->req->from;
-		if (++c->failures > c->patience)
+		if (++c->failures > c->patience || no_more_tries(c))
 			return give_up(c);
 		if (c->hint_ms < 0)
 			c->hint_ms = backoff_ms(c->failures - 1);
@@ -499,6 +476,14 @@ static int get(struct http *h, const struct http_request *req, bool stream,
 	int r;
 
 	memset(c.resp, 0, sizeof(*c.resp));
+	if (h->options.offline) {
+		http_url_show(c.first.shown, req->url);
+		return err_set(err, ENETUNREACH,
+			       "offline: not in the cache, and %s is not "
+			       "asked; mount without offline (HF_HUB_OFFLINE) "
+			       "to fetch it",
+			       c.first.shown);
+	}
 	r = http_url_parse(&c.first, req->url, &c.why);
 	if (!r) {
 		c.hop.deadline_ms = io_now_ms() + h->options.deadline_ms;

@@ -12,17 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* A flag in the caller's memory wakes nobody: so often it is looked at. */
 #define LOOK_MS 100
 #define BUFFER_BYTES (128l << 10)
+#define USERPWD_MAX 768
 
 struct exchange {
 	struct http_hop *hop;
 	struct handle *handle;	  /* lent */
 	struct curl_slist *lines; /* owned; holds the token: wiped */
 	bool folder_only;	  /* of certificates */
+	bool again;		  /* now with all certificates */
 	bool connected;
 	bool in_body;
 	bool head_full;	  /* with what comes behind the body, it is too long */
@@ -100,17 +103,87 @@ static int add_line(struct exchange *x, const char *line)
 	return 0;
 }
 
+/* "Name: value". No value of ours is long; a token is the longest. */
+static int add_pair(struct exchange *x, const char *name, const char *value)
+{
+	char line[TOKEN_MAX + 64];
+	int n = snprintf(line, sizeof(line), "%s: %s", name, value);
+	int r = n < 0 || (size_t)n >= sizeof(line) ? -ENOMEM
+						   : add_line(x, line);
+
+	explicit_bzero(line, sizeof(line));
+	return r;
+}
+
+static int add_bearer(struct exchange *x, const char *token)
+{
+	char value[TOKEN_MAX + 16];
+	int r;
+
+	(void)snprintf(value, sizeof(value), "Bearer %s", token);
+	r = add_pair(x, "Authorization", value);
+	explicit_bzero(value, sizeof(value));
+	return r;
+}
+
+/* Three bytes are four characters; RFC 4648. */
+static void base64(char *to, const char *from, size_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl"
+				     "mnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < n; i += 3) {
+		unsigned three = (unsigned)(unsigned char)from[i] << 16;
+
+		if (i + 1 < n)
+			three |= (unsigned)(unsigned char)from[i + 1] << 8;
+		if (i + 2 < n)
+			three |= (unsigned)(unsigned char)from[i + 2];
+		*to++ = digits[three >> 18];
+		*to++ = digits[three >> 12 & 63];
+		*to++ = i + 1 < n ? digits[three >> 6 & 63] : '=';
+		*to++ = i + 2 < n ? digits[three & 63] : '=';
+	}
+	*to = '\0';
+}
+
+/* Not curl's own option for it: that puts the user into the URLs which it
+ * makes of redirects. */
+static int add_basic(struct exchange *x, const char *userpwd)
+{
+	char value[sizeof("Basic ") + (USERPWD_MAX + 2) / 3 * 4] = "Basic ";
+	size_t n = strlen(userpwd);
+	int r;
+
+	if (n > USERPWD_MAX)
+		return -EINVAL;
+	base64(value + strlen("Basic "), userpwd, n);
+	r = add_pair(x, "Authorization", value);
+	explicit_bzero(value, sizeof(value));
+	return r;
+}
+
 static int add_lines(struct exchange *x)
 {
-	char line[TOKEN_MAX + 32];
+	const struct http_hop *hop = x->hop;
 	int r = add_line(x, "Accept-Encoding: identity");
 
-	if (!r && x->hop->token) {
-		(void)snprintf(line, sizeof(line), "Authorization: Bearer %s",
-			       x->hop->token);
-		r = add_line(x, line);
-		explicit_bzero(line, sizeof(line));
-	}
+	if (!r && hop->userpwd)
+		r = add_basic(x, hop->userpwd);
+	else if (!r && hop->token)
+		r = add_bearer(x, hop->token);
+	if (!r && hop->req->accept)
+		r = add_pair(x, "Accept", hop->req->accept);
+	if (!r && hop->req->body && hop->req->content_type)
+		r = add_pair(x, "Content-Type", hop->req->content_type);
+	/* Servers that do not know it let us wait a second. */
+	if (!r && hop->req->body)
+		r = add_line(x, "Expect:");
+	/* Some of them come from outside, and one line is one line. */
+	for (size_t i = 0; !r && hop->headers && hop->headers[i]; i++)
+		r = strpbrk(hop->headers[i], "\r\n")
+			    ? -EINVAL
+			    : add_line(x, hop->headers[i]);
 	return r;
 }
 
@@ -124,6 +197,34 @@ static void wipe_lines(struct exchange *x)
 	x->lines = NULL;
 }
 
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+/* OpenSSL's own names, then those of the clients in Python and of curl, whose
+ * first may name a folder too. */
+static void find_trust(const char **file, const char **dir)
+{
+	const char *bundle = environment("REQUESTS_CA_BUNDLE");
+	struct stat st;
+
+	*file = environment("SSL_CERT_FILE");
+	*dir = environment("SSL_CERT_DIR");
+	if (*file || *dir)
+		return;
+	if (!bundle)
+		bundle = environment("CURL_CA_BUNDLE");
+	if (!bundle)
+		return;
+	if (stat(bundle, &st) == 0 && S_ISDIR(st.st_mode))
+		*dir = bundle;
+	else
+		*file = bundle;
+}
+
 /*
  * Where nothing else is said, the system's certificates are looked up in
  * their folder: the bundle beside it would be parsed, and kept, whole for each
@@ -134,17 +235,17 @@ static int set_trust(struct http *h, struct exchange *x)
 {
 	const struct http_library *curl = x->handle->curl;
 	CURL *e = x->handle->easy;
-	const char *ca_file = getenv("SSL_CERT_FILE");
-	const char *ca_dir = getenv("SSL_CERT_DIR");
+	const char *ca_file;
+	const char *ca_dir;
 	char *folder = NULL;
 	int bad = 0;
 
-	if (ca_file && *ca_file)
+	find_trust(&ca_file, &ca_dir);
+	if (ca_file)
 		bad |= curl->easy_setopt(e, CURLOPT_CAINFO, ca_file) != 0;
-	if (ca_dir && *ca_dir)
+	if (ca_dir)
 		bad |= curl->easy_setopt(e, CURLOPT_CAPATH, ca_dir) != 0;
-	if ((ca_file && *ca_file) || (ca_dir && *ca_dir) ||
-	    __atomic_load_n(&h->bundle, __ATOMIC_RELAXED))
+	if (ca_file || ca_dir || __atomic_load_n(&h->bundle, __ATOMIC_RELAXED))
 		return bad ? -EIO : 0;
 	if (curl->easy_getinfo(e, CURLINFO_CAPATH, &folder) == CURLE_OK &&
 	    folder)
@@ -153,7 +254,7 @@ static int set_trust(struct http *h, struct exchange *x)
 	return 0;
 }
 
-/* Once for all: the next try, and all that follow, read the bundle too. */
+/* Once for all: this one again, and all that follow, read the bundle too. */
 static bool is_trust_elsewhere(struct http *h, const struct exchange *x,
 			       CURLcode c)
 {
@@ -194,15 +295,32 @@ static int set_manners(struct http *h, struct handle *t)
 	return bad ? -EIO : 0;
 }
 
+static int set_body(struct exchange *x)
+{
+	const struct http_library *curl = x->handle->curl;
+	const struct http_request *req = x->hop->req;
+	CURL *e = x->handle->easy;
+
+	return curl->easy_setopt(e, CURLOPT_POST, 1L) ||
+			       curl->easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
+						 (curl_off_t)req->body_len) ||
+			       curl->easy_setopt(e, CURLOPT_POSTFIELDS,
+						 req->body)
+		       ? -EIO
+		       : 0;
+}
+
 static int set_request(struct http *h, struct exchange *x)
 {
 	const struct http_library *curl = x->handle->curl;
 	CURL *e = x->handle->easy;
 	char range[32];
 	int bad = set_manners(h, x->handle) < 0 || set_trust(h, x) < 0;
+	int r;
 
-	if (add_lines(x) < 0)
-		return -ENOMEM;
+	r = add_lines(x);
+	if (r < 0)
+		return r;
 	x->handle->why[0] = '\0';
 	bad |= curl->easy_setopt(e, CURLOPT_URL, x->hop->url) != 0;
 	bad |= curl->easy_setopt(e, CURLOPT_HTTPHEADER, x->lines) != 0;
@@ -213,8 +331,8 @@ static int set_request(struct http *h, struct exchange *x)
 	bad |= curl->easy_setopt(e, CURLOPT_WRITEDATA, x) != 0;
 	bad |= curl->easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected) != 0;
 	bad |= curl->easy_setopt(e, CURLOPT_PREREQDATA, x) != 0;
-	if (x->hop->direct)
-		bad |= curl->easy_setopt(e, CURLOPT_PROXY, "") != 0;
+	if (x->hop->req->body)
+		bad |= set_body(x) < 0;
 	if (x->hop->from) {
 		(void)snprintf(range, sizeof(range), "%llu-",
 			       (unsigned long long)x->hop->from);
@@ -335,8 +453,7 @@ static int finish(struct http *h, struct exchange *x, CURLcode c,
 		return err_set(err, EIO, "the head of the answer is too long");
 	if (x->stopped)
 		return x->stopped;
-	if (is_trust_elsewhere(h, x, c))
-		return err_set(err, EAGAIN, "%s", curl->easy_strerror(c));
+	x->again = is_trust_elsewhere(h, x, c);
 	if (c)
 		return judge(x->handle, c, err);
 	(void)curl->easy_getinfo(x->handle->easy, CURLINFO_REDIRECT_URL,
@@ -370,39 +487,50 @@ static void pipe_restore(const sigset_t *pipe, const sigset_t *before, bool had)
 	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+static int talk(struct http *h, struct exchange *x, struct err *err)
+{
+	const struct http_library *curl = x->handle->curl;
+	CURLcode c = CURLE_OK;
+	int r;
+
+	head_reset(&x->hop->head);
+	x->hop->status = 0;
+	x->hop->length = -1;
+	x->again = false;
+	x->heard_ms = io_now_ms();
+	r = set_request(h, x);
+	if (r < 0)
+		err_errno(err, -r, "libcurl refused an option");
+	else if (curl->multi_add_handle(x->handle->multi, x->handle->easy))
+		r = err_set(err, EIO, "libcurl took no request");
+	if (!r) {
+		r = drive(h, x, &c, err);
+		if (!r)
+			r = finish(h, x, c, err);
+		(void)curl->multi_remove_handle(x->handle->multi,
+						x->handle->easy);
+	}
+	/* No pointer into this stack or to the token may stay behind. */
+	curl->easy_reset(x->handle->easy);
+	wipe_lines(x);
+	return r;
+}
+
 int http_hop(struct http *h, struct http_hop *hop, struct err *err)
 {
 	struct exchange x = { .hop = hop };
-	CURLcode c = CURLE_OK;
 	sigset_t pipe;
 	sigset_t before;
 	bool had;
 	int r;
 
-	head_reset(&hop->head);
-	hop->status = 0;
-	hop->length = -1;
 	x.handle = http_borrow(h, err);
 	if (!x.handle)
 		return -EIO;
-	x.heard_ms = io_now_ms();
 	had = pipe_block(&pipe, &before);
-	r = set_request(h, &x);
-	if (r < 0)
-		err_errno(err, -r, "libcurl refused an option");
-	else if (x.handle->curl->multi_add_handle(x.handle->multi,
-						  x.handle->easy))
-		r = err_set(err, EIO, "libcurl took no request");
-	if (!r) {
-		r = drive(h, &x, &c, err);
-		if (!r)
-			r = finish(h, &x, c, err);
-		(void)x.handle->curl->multi_remove_handle(x.handle->multi,
-							  x.handle->easy);
-	}
-	/* No pointer into this stack or to the token may stay behind. */
-	x.handle->curl->easy_reset(x.handle->easy);
-	wipe_lines(&x);
+	r = talk(h, &x, err);
+	if (x.again)
+		r = talk(h, &x, err);
 	pipe_restore(&pipe, &before, had);
 	http_return(h, x.handle);
 	return r;

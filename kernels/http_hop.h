@@ -63,6 +63,8 @@ int http_url_parse(struct http_url *out, const char *url, struct err *err);
  */
 int http_url_follow(struct http_url *to, const struct http_url *from,
 		    const char *location, struct err *err);
+/* What is shown of a URL that was not taken apart: "scheme://host/path". */
+void http_url_show(char shown[512], const char *url);
 /* Same scheme, host and port? */
 bool http_url_same_origin(const struct http_url *a, const struct http_url *b);
 /* `rel` as seen from `base`, absolute; caller frees. NULL: no such URL. */
@@ -73,6 +75,11 @@ struct http_hop {
 	const char *token; /* NULL: no authorization */
 	bool direct;	   /* past all proxies */
 	uint64_t from;	   /* 0: no range */
+	/* Of what is asked for here, only the body, its type, and `accept`
+	 * count; the other two say what goes to this host. */
+	const struct http_request *req;
+	const char *const *headers; /* NULL: none */
+	const char *userpwd;	    /* NULL: none */
 	const bool *cancelled;
 	int64_t deadline_ms; /* CLOCK_MONOTONIC; body() may move it */
 	/* A part of the body; other than 0 ends the exchange with it. */
@@ -92,5 +99,8 @@ struct http_hop {
  */
 int http_hop(struct http *h, struct http_hop *hop, struct err *err);
 void http_hop_done(struct http_hop *hop);
+
+/* One more request with this label, for the reports. */
+void http_count(struct http *h, const char *label);
 
 #endif

@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define SERVER_ASKED_MAX 16 /* written down; more are counted */
-#define SERVER_HEAD_MAX 768
+#define SERVER_HEAD_MAX 704
+#define SERVER_BODY_MAX 40
 #define SERVER_WAIT_MS 20000
 #define SERVER_END_S 100 /* a test that failed may have left one waiting */
 
@@ -43,6 +44,7 @@ struct server_row {
 
 struct server_asked {
 	char head[SERVER_HEAD_MAX]; /* request line and header lines */
+	char body[SERVER_BODY_MAX]; /* its beginning */
 	long long ms;		    /* CLOCK_MONOTONIC */
 };
 
@@ -92,6 +94,27 @@ static inline bool server_read_head(struct server *s, int fd, char *head)
 	return true;
 }
 
+/* What is not kept is read too: closing would reset the connection. */
+static inline bool server_read_body(struct server *s, int fd, const char *head,
+				    char *body)
+{
+	const char *length = strcasestr(head, "\r\nContent-Length:");
+	size_t left = 0;
+	size_t n = 0;
+
+	body[0] = '\0';
+	if (length)
+		(void)sscanf(length + 17, "%zu", &left);
+	for (char c; left; left--) {
+		if (!server_readable(s, fd) || recv(fd, &c, 1, 0) != 1)
+			return false;
+		if (n + 1 < SERVER_BODY_MAX)
+			body[n++] = c;
+		body[n] = '\0';
+	}
+	return true;
+}
+
 static inline void server_send(int fd, const char *p, size_t n)
 {
 	while (n) {
@@ -117,7 +140,8 @@ static inline void server_fill(int fd, size_t n)
 	}
 }
 
-static inline struct server_row server_take(struct server *s, const char *head)
+static inline struct server_row server_take(struct server *s, const char *head,
+					    const char *body)
 {
 	struct server_row row = {
 		.answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
@@ -131,6 +155,7 @@ static inline struct server_row server_take(struct server *s, const char *head)
 		struct server_asked *a = &s->asked[s->asked_count];
 
 		(void)snprintf(a->head, sizeof(a->head), "%s", head);
+		(void)snprintf(a->body, sizeof(a->body), "%s", body);
 		a->ms = server_now_ms();
 	}
 	s->asked_count++;
@@ -157,11 +182,13 @@ static inline void *server_talk(void *arg)
 {
 	struct server_connection c = *(struct server_connection *)arg;
 	char head[SERVER_HEAD_MAX];
+	char body[SERVER_BODY_MAX];
 	enum server_then then = SERVER_KEEP;
 
 	free(arg);
-	while (then == SERVER_KEEP && server_read_head(c.server, c.fd, head)) {
-		struct server_row row = server_take(c.server, head);
+	while (then == SERVER_KEEP && server_read_head(c.server, c.fd, head) &&
+	       server_read_body(c.server, c.fd, head, body)) {
+		struct server_row row = server_take(c.server, head, body);
 
 		then = row.then;
 		server_send(c.fd, row.answer, strlen(row.answer));
