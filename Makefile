@@ -15,7 +15,7 @@ MAKEFLAGS += --no-builtin-rules
 # `make demo`, `make test` and their like install what lacks first; plain
 # `make` only names it.
 
-PACKAGES := fuse3 libcurl libxxhash libcjson libcrypto libelf
+PACKAGES := fuse3 libcurl libgit2 libxxhash libcjson libcrypto libelf
 setup_goals := demo test torture bench lint asan tsan fuzz help clean
 ifeq ($(filter $(setup_goals),$(MAKECMDGOALS)),)
 missing := $(shell for p in $(PACKAGES); do \

@@ -18,6 +18,10 @@ static const struct {
 	{ "https://", source_hub_new, false },
 	{ "http://", source_hub_new, true },
 	{ "file://", source_dir_new, false },
+	/* itself looks at what is behind the "git+" */
+	{ "git+https://", source_git_new, false },
+	{ "git+http://", source_git_new, false },
+	{ "git+file://", source_git_new, false },
 };
 
 static int make_one(struct source **out, const char *url,
@@ -36,7 +40,7 @@ static int make_one(struct source **out, const char *url,
 	}
 	return err_set(err, EINVAL,
 		       "source '%s': give a URL that begins with https:// "
-		       "(or http://, file:///)",
+		       "(or http://, file:///, git+https://, git+file:///)",
 		       url);
 }
 

@@ -105,6 +105,13 @@ int store_make_folder(struct store *s, const char *name)
 	return take_fd(&at);
 }
 
+int store_folder(struct store *s, const char *name, struct err *err)
+{
+	int fd = store_make_folder(s, name);
+
+	return fd < 0 ? store_fail(s, -fd, name, err) : fd;
+}
+
 int store_open_below(int dir, const char *name)
 {
 	/* O_NONBLOCK: a FIFO would hold us; a regular file does not care */

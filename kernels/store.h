@@ -68,6 +68,10 @@ typedef void store_use(void *arg, const struct digest *d, int64_t used_s);
 typedef int store_uses(void *ctx, store_use *use, void *arg);
 void store_ask_uses(struct store *s, store_uses *uses, void *ctx);
 
+/* A folder below the cache (several steps) for files that a supplier of
+ * kernels names itself, made where it is missing: fd (caller closes). */
+int store_folder(struct store *s, const char *name, struct err *err);
+
 /* ---- taking a blob in ---- */
 
 struct ingest;
