@@ -225,5 +225,10 @@ int source_git_large(struct git *g, struct git_repo *r,
 	if (!found)
 		found = get(g, f, &action, what->size, sink, err);
 	lfs_action_done(&action);
-	return found;
+	if (found != -ENOENT)
+		return found;
+	/* The commit lists it: who does not have it has failed. */
+	if (err)
+		err->code = EIO;
+	return -EIO;
 }

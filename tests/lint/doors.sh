@@ -15,7 +15,7 @@ cJSON_[A-Za-z]+	kernels/base/json.o
 XXH[0-9A-Z_a-z]+	kernels/base/map.o kernels/digest.o
 (elf|gelf)[0-9]*_[a-z0-9]+	kernels/elf
 (EVP|SHA|OPENSSL)_[A-Za-z0-9_]+	kernels/digest.o
-dlopen|dlsym	kernels/http_load.o
+dlopen|dlsym	kernels/http_load.o kernels/gitlib.o
 git_[a-z_]+	none
 LIST
 }

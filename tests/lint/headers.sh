@@ -3,7 +3,7 @@
 # Each header compiles alone.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-flags=$(pkg-config --cflags fuse3 libcurl libelf libcjson libcrypto libxxhash)
+flags=$(pkg-config --cflags fuse3 libcurl libgit2 libelf libcjson libcrypto libxxhash)
 bad=0
 for h in $(find kernels resolver fs -name '*.h'); do
 	# shellcheck disable=SC2086
