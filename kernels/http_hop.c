@@ -333,6 +333,8 @@ static int set_request(struct http *h, struct exchange *x)
 	bad |= curl->easy_setopt(e, CURLOPT_PREREQDATA, x) != 0;
 	if (x->hop->req->body)
 		bad |= set_body(x) < 0;
+	if (x->hop->direct)
+		bad |= curl->easy_setopt(e, CURLOPT_PROXY, "") != 0;
 	if (x->hop->from) {
 		(void)snprintf(range, sizeof(range), "%llu-",
 			       (unsigned long long)x->hop->from);
