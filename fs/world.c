@@ -160,6 +160,21 @@ static int read_lock(struct world *w, const struct options *o, struct err *err)
 	return 0;
 }
 
+/* A folder that is one repository is named by naming it as the source. */
+static int has_own(void *arg, struct source *home)
+{
+	struct source_names names = { .count = 0 };
+	bool has;
+
+	(void)arg;
+	if (!home->local ||
+	    home->ops->kernels(home, SOURCE_DIR_OWNER, &names, NULL) < 0)
+		return 0;
+	has = names.count > 0;
+	source_names_done(&names);
+	return has;
+}
+
 /* What the lock names, then what the options do. */
 static int start_names(struct world *w, const struct options *o,
 		       struct err *err)
@@ -180,6 +195,10 @@ static int start_names(struct world *w, const struct options *o,
 	for (size_t i = 0; r == 0 && i < o->import.count; i++)
 		r = options_list_add(&all, o->import.items[i],
 				     strlen(o->import.items[i]));
+	if (r == 0 && !options_given(o, "import") &&
+	    source_each_home(w->source, has_own, NULL))
+		r = options_list_add(&all, SOURCE_DIR_OWNER,
+				     strlen(SOURCE_DIR_OWNER));
 	r = r < 0 ? err_errno(err, -r, "import names")
 		  : names_new(&w->names, (const char *const *)all.items,
 			      all.count, w->catalog, w->net, err);

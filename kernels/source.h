@@ -187,6 +187,8 @@ int source_git_new(struct source **out, const char *url,
 		   const struct source_options *o, struct err *err);
 int source_dir_new(struct source **out, const char *url,
 		   const struct source_options *o, struct err *err);
+/* Whose a folder is that is one repository itself. */
+#define SOURCE_DIR_OWNER "local"
 /* Both own their members from the first moment, failures included. */
 int source_mirror_new(struct source **out, struct source **addresses, size_t n,
 		      int64_t probe_ms, struct err *err);

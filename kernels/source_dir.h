@@ -13,8 +13,6 @@
 #include "dir_scan.h"
 #include "source.h"
 
-/* Whose a folder is that is one repository. */
-#define SOURCE_DIR_OWNER "local"
 /* Versions with a folder of their own, and as many by name only. */
 #define SOURCE_DIR_VERSIONS_MAX 1000u
 
