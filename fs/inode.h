@@ -75,6 +75,7 @@ struct node {
 	bool whole;	  /* __atomic: all of this build was asked for */
 	int fd;		  /* table: the blob's, while open; -1 */
 	uint32_t opens;	  /* table: how often the kernel has it open */
+	uint32_t used_h;  /* __atomic: the hour whose use was written down */
 	char name[];	  /* NUL-terminated */
 };
 

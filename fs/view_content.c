@@ -122,6 +122,7 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 	if (r < 0 && r != -ENOENT && r != -EAGAIN)
 		return err_errno(err, -r, "open '%s' in the cache", n->name);
 	if (r >= 0) {
+		view_in_used(v, n, &repo, commit);
 		view_in_fetch_around(v, n, &repo, commit, e.path, true);
 		*fd = r;
 		return 0;

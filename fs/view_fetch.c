@@ -5,7 +5,9 @@
  */
 #include "view_in.h"
 
+#include "base/io.h"
 #include "base/text.h"
+#include "kernels/catalog.h"
 #include "kernels/tree.h"
 #include "resolver/pick.h"
 
@@ -43,6 +45,18 @@ static struct node *build_of(const struct node *file)
 	while (n && (n->kind != NODE_VARIANT || n->parent->kind != NODE_BUILDS))
 		n = n->parent;
 	return n;
+}
+
+void view_in_used(struct view *v, const struct node *n,
+		  const struct repo_id *repo, const char *commit)
+{
+	uint32_t hour = (uint32_t)(io_wall_s() / 3600);
+	struct node *build = build_of(n);
+
+	if (!build ||
+	    __atomic_exchange_n(&build->used_h, hour, __ATOMIC_RELAXED) == hour)
+		return;
+	catalog_used(v->world->catalog, repo, commit, build->name);
 }
 
 static void fetch_one(struct view *v, const struct repo_id *repo,

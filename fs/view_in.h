@@ -45,6 +45,10 @@ void view_in_step(const struct ref *ref, const struct resolve_commit *c,
 const struct node *view_in_build(const struct node *n);
 /* The errno of a path to a kernel that a pick refuses. */
 int view_in_refused(const struct pick *p);
+/* A file of a build is opened: the cache removes first what was not for
+ * long. Written down at most once an hour. */
+void view_in_used(struct view *v, const struct node *n,
+		  const struct repo_id *repo, const char *commit);
 /* An open of file `path` of a build (`here`: it is in the cache) may mean
  * that the build will be used: have all of it fetched, and what it needs. */
 void view_in_fetch_around(struct view *v, const struct node *n,

@@ -21,6 +21,7 @@
  *	refs	"<url> <owner>/<repo>"
  *	kernels	"<url> <owner>"
  *	trust	"<url> <owner>": "yes" or "no"
+ *	uses	the key of a build's tree (catalog_uses.c)
  *	commits	"<url> <owner>": lines "<repo> <commit>" of what has trees
  *	owners	"<url>": who has commits
  *	homes	"<urls> <owner>/<repo>": whose url that is, of several sources
@@ -44,6 +45,7 @@ int catalog_new(struct catalog **out, struct source *source,
 	c->store = store;
 	lock_init(&c->mu, LOCK_CATALOG);
 	lock_cond_init(&c->indexed);
+	store_ask_uses(store, catalog_uses_tell, c);
 	*out = c;
 	return 0;
 }
@@ -52,6 +54,7 @@ void catalog_free(struct catalog *c)
 {
 	if (!c)
 		return;
+	store_ask_uses(c->store, NULL, NULL);
 	(void)pthread_cond_destroy(&c->indexed);
 	lock_done(&c->mu);
 	free(c);
@@ -85,7 +88,7 @@ static void add_repo_key(struct text *key, const struct source *home,
 
 /* ---- trees ---- */
 
-static int tree_from_note(struct catalog *c, const char *key, struct tree **out)
+int catalog_note_tree(struct catalog *c, const char *key, struct tree **out)
 {
 	AUTO(auto_close) int fd = store_note_open(c->store, "trees", key);
 	struct err why = ERR_INIT;
@@ -98,6 +101,29 @@ static int tree_from_note(struct catalog *c, const char *key, struct tree **out)
 		log_debug("catalog", "%s: listing in the cache: %s", key,
 			  err_text(&why));
 	return r;
+}
+
+void catalog_build_key(struct text *key, const char *url,
+		       const struct repo_id *repo, const char *commit,
+		       const char *variant)
+{
+	text_printf(key, "%s %s/%s@%s:build/%s" TREE_ALL, url, repo->owner,
+		    repo->name, commit, variant);
+}
+
+void catalog_forget_commit(struct catalog *c, const char *url,
+			   const struct repo_id *repo, const char *commit)
+{
+	static const char *const dirs[] = { "", "build" };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
+
+		text_printf(&key, "%s %s/%s@%s:%s", url, repo->owner,
+			    repo->name, commit, dirs[i]);
+		store_note_remove(c->store, "trees", text_str(&key));
+	}
+	catalog_index_remove(c, url, repo, commit);
 }
 
 /* What the builder refuses is the source's fault. */
@@ -123,7 +149,7 @@ static int keep_tree(struct catalog *c, const char *key, const void *bytes,
 	if (store_note_write(c->store, "trees", key, bytes, n, &why) < 0)
 		log_debug("catalog", "listing of %s not kept: %s", key,
 			  err_text(&why));
-	else if (tree_from_note(c, key, out) == 0)
+	else if (catalog_note_tree(c, key, out) == 0)
 		return 1;
 	return tree_from_bytes(out, bytes, n, err);
 }
@@ -146,7 +172,7 @@ int catalog_tree(struct catalog *c, const struct repo_id *repo,
 	text_printf(&key, "@%s:%s%s", commit, dir, recursive ? TREE_ALL : "");
 	if (text_failed(&key))
 		return err_errno(err, ENAMETOOLONG, "listing");
-	if (tree_from_note(c, text_str(&key), out) == 0)
+	if (catalog_note_tree(c, text_str(&key), out) == 0)
 		return 0;
 	if (reach == CATALOG_DISK)
 		return err_set(err, EAGAIN, "%s is not in the cache",
@@ -165,6 +191,8 @@ int catalog_tree(struct catalog *c, const struct repo_id *repo,
 		r = keep_tree(c, text_str(&key), bytes, n, out, err);
 	if (r == 1)
 		catalog_index(c, home, repo, commit);
+	if (r == 1 && recursive)
+		catalog_uses_begin(c, home, repo, commit, dir, text_str(&key));
 	return r < 0 ? r : 0;
 }
 

@@ -12,6 +12,7 @@
  * thread; blocks.
  */
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ struct store;
 struct text;
 struct tree;
 struct tree_entry;
+
+#define CATALOG_URL_MAX 2048
 
 enum catalog_reach {
 	CATALOG_DISK,
@@ -84,5 +87,30 @@ int catalog_cached(struct catalog *c, const char *owner,
 		   int (*each)(void *arg, const struct repo_id *repo,
 			       const char *commit),
 		   void *arg);
+
+/* ---- builds in the cache, of this mount or another ---- */
+
+struct catalog_build {
+	char url[CATALOG_URL_MAX + 1]; /* of the source that listed it */
+	struct repo_id repo;
+	char commit[REF_COMMIT_LEN + 1];
+	char variant[NAME_MAX + 1];
+	struct tree *tree; /* borrowed */
+	int64_t last_used_s;
+};
+
+/* A file of this build is opened. Waits for nothing but the disk; for callers
+ * that do not call it with every open: once an hour is enough. */
+void catalog_used(struct catalog *c, const struct repo_id *repo,
+		  const char *commit, const char *variant);
+/* Every build with a listing in the cache, in no order; stops at the first
+ * that is not 0. */
+typedef int catalog_build_each(void *arg, const struct catalog_build *b);
+int catalog_each_build(struct catalog *c, catalog_build_each *each, void *arg);
+/* How much of it is there (tiers count); *whole: all of it. */
+uint64_t catalog_build_bytes(struct catalog *c, const struct catalog_build *b,
+			     bool *whole);
+/* Remove the notes of builds and commits of which nothing is left. */
+int catalog_forget(struct catalog *c, size_t *forgotten);
 
 #endif

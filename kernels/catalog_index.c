@@ -84,6 +84,32 @@ static void index_add(struct catalog *c, const char *kind, const char *key,
 	index_leave(c);
 }
 
+void catalog_index_remove(struct catalog *c, const char *url,
+			  const struct repo_id *repo, const char *commit)
+{
+	AUTO(auto_text) struct text key = TEXT_INIT(CATALOG_KEY_MAX);
+	AUTO(auto_text) struct text gone = TEXT_INIT(CATALOG_KEY_MAX);
+	AUTO(auto_text) struct text old = TEXT_INIT(FACT_BYTES_MAX);
+	AUTO(auto_text) struct text new = TEXT_INIT(FACT_BYTES_MAX);
+	struct cursor lines;
+	struct cursor line;
+
+	text_printf(&key, "%s %s", url, repo->owner);
+	text_printf(&gone, "%s %s", repo->name, commit);
+	index_enter(c);
+	lines = index_lines(c, "commits", text_str(&key), &old);
+	fact_begin(&new, "commits");
+	while (fact_next(&lines, &line)) {
+		if (cursor_equals(&line, text_str(&gone)))
+			continue;
+		text_add_bytes(&new, line.p, cursor_left(&line));
+		text_add_char(&new, '\n');
+	}
+	fact_end(&new);
+	catalog_note(c, "commits", text_str(&key), &new);
+	index_leave(c);
+}
+
 void catalog_index(struct catalog *c, const struct source *home,
 		   const struct repo_id *repo, const char *commit)
 {

@@ -150,6 +150,7 @@ int catalog_read(struct catalog *c, const struct repo_id *repo,
 			       f.path, out->limit - out->len);
 	fd = store_open(c->store, repo, &file->digest, file->size);
 	if (fd >= 0) {
+		store_used(c->store, &file->digest);
 		r = read_blob(fd, file, out);
 		return r < 0 ? err_errno(err, -r, "'%s' in the cache", f.path)
 			     : 0;

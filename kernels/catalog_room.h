@@ -4,7 +4,8 @@
 
 /*
  * Inside of the catalog: what catalog.c (notes and their keys),
- * catalog_index.c (what is cached) and catalog_read.c (small files) share.
+ * catalog_index.c (what is cached), catalog_uses.c (builds, and their use)
+ * and catalog_read.c (small files) share.
  */
 
 #include <pthread.h>
@@ -12,6 +13,7 @@
 
 #include "base/lock.h"
 #include "catalog.h"
+#include "store.h"
 
 struct text;
 
@@ -35,5 +37,23 @@ void catalog_note(struct catalog *c, const char *kind, const char *key,
 /* This commit has a listing in the cache, which `home` has given. */
 void catalog_index(struct catalog *c, const struct source *home,
 		   const struct repo_id *repo, const char *commit);
+
+/* The key of the listing of a build. */
+void catalog_build_key(struct text *key, const char *url,
+		       const struct repo_id *repo, const char *commit,
+		       const char *variant);
+/* The listing under a key, counted. -ENOENT, -EBADMSG. */
+int catalog_note_tree(struct catalog *c, const char *key, struct tree **out);
+/* Nothing of this commit is left: its other listings, and its line. */
+void catalog_forget_commit(struct catalog *c, const char *url,
+			   const struct repo_id *repo, const char *commit);
+void catalog_index_remove(struct catalog *c, const char *url,
+			  const struct repo_id *repo, const char *commit);
+/* A listing was kept under this key: if `dir` is a build, it begins to be
+ * used. */
+void catalog_uses_begin(struct catalog *c, const struct source *home,
+			const struct repo_id *repo, const char *commit,
+			const char *dir, const char *key);
+int catalog_uses_tell(void *ctx, store_use *use, void *arg);
 
 #endif

@@ -101,6 +101,9 @@ void store_unlock(struct store *s, const struct digest *d, int lock);
 /* Replace the note. `kind` is a plain word ("trees", "refs", "trust"). */
 int store_note_write(struct store *s, const char *kind, const char *key,
 		     const void *p, size_t n, struct err *err);
+/* The same without waiting for the disk: a crash may lose it, or cut it. */
+int store_note_hint(struct store *s, const char *kind, const char *key,
+		    const void *p, size_t n);
 /* The note's file, read-only (caller closes), or -ENOENT. */
 int store_note_open(struct store *s, const char *kind, const char *key);
 /* Appended to `out`; *age_s (NULL allowed): seconds since it was written. */

@@ -58,7 +58,7 @@ static int name_note(struct note_name *out, const char *kind, const char *key)
 
 /* Written where leftovers are cleaned away, then moved to its name. */
 static int replace_note(struct store *s, int folder, const char *hex,
-			const void *p, size_t n)
+			const void *p, size_t n, bool sync)
 {
 	AUTO(auto_close) int partial = -1;
 	char temp[STORE_NAME_MAX];
@@ -68,7 +68,7 @@ static int replace_note(struct store *s, int folder, const char *hex,
 	if (fd < 0)
 		return fd;
 	r = io_write_all(fd, p, n);
-	if (r == 0 && fdatasync(fd) < 0)
+	if (r == 0 && sync && fdatasync(fd) < 0)
 		r = -errno;
 	if (r == 0 && renameat(partial, temp, folder, hex) < 0)
 		r = -errno;
@@ -87,10 +87,25 @@ int store_note_write(struct store *s, const char *kind, const char *key,
 	if (r < 0)
 		return store_fail(s, -r, "note cannot be named", err);
 	folder = store_make_folder(s, name.folder);
-	r = folder < 0 ? folder : replace_note(s, folder, name.hex, p, n);
+	r = folder < 0 ? folder : replace_note(s, folder, name.hex, p, n, true);
 	if (r < 0)
 		return store_fail(s, -r, "note cannot be written", err);
 	return 0;
+}
+
+int store_note_hint(struct store *s, const char *kind, const char *key,
+		    const void *p, size_t n)
+{
+	AUTO(auto_close) int folder = -1;
+	struct note_name name;
+	int r = name_note(&name, kind, key);
+
+	if (r < 0)
+		return r;
+	folder = store_make_folder(s, name.folder);
+	if (folder < 0)
+		return folder;
+	return replace_note(s, folder, name.hex, p, n, false);
 }
 
 int store_note_touch(struct store *s, const char *kind, const char *key)
