@@ -127,7 +127,12 @@ void ctl_status(struct view *v, struct text *out)
 			    (unsigned long long)blobs);
 	else
 		text_add(out, ", \"bytes\": null, \"blobs\": null");
-	text_add(out, ", \"limit\": null},\n");
+	if (store_cache_size(v->world->store))
+		text_printf(
+			out, ", \"limit\": %llu},\n",
+			(unsigned long long)store_cache_size(v->world->store));
+	else
+		text_add(out, ", \"limit\": null},\n");
 	text_add(out, "  \"passthrough\": {\"on\": false, \"reason\": "
 		      "\"this version serves reads from kept pages\"},\n");
 	add_pair(out, "environment", v->world->spec);

@@ -15,21 +15,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int check_place(const char *dir, struct err *err)
+static int refuse_ours(const char *path, const char *dir, struct err *err)
 {
-	AUTO(auto_free) char *real = realpath(dir, NULL);
 	AUTO(auto_free) char *mount = NULL;
-	int r;
+	int r = mountpoint_of(path, &mount, err);
 
-	if (!real)
-		return err_errno(err, errno, "tier '%s'", dir);
-	r = mountpoint_of(real, &mount, err);
 	if (r == 0)
 		return err_set(err, EINVAL,
 			       "tier '%s': lies on the kernelfs mount '%s', "
 			       "which has a cache of its own",
 			       dir, mount);
 	return r == -ENOENT ? 0 : r;
+}
+
+/* By its name before anything is touched, since a mount may hang, and then by
+ * where links lead. */
+static int check_place(const char *dir, struct err *err)
+{
+	AUTO(auto_free) char *real = NULL;
+	int r = refuse_ours(dir, dir, err);
+
+	if (r < 0)
+		return r;
+	real = realpath(dir, NULL);
+	if (!real)
+		return err_errno(err, errno, "tier '%s'", dir);
+	return refuse_ours(real, dir, err);
 }
 
 static int add(struct store *store, const char *dir, struct err *err)

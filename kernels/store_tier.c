@@ -45,15 +45,26 @@ static const char *const lent_kinds[] = { "trees", "refs", "kernels", "trust" };
 
 /* ---- naming them ---- */
 
+static bool is_same(int dir, const struct stat *st)
+{
+	struct stat other;
+
+	return fstat(dir, &other) == 0 && other.st_dev == st->st_dev &&
+	       other.st_ino == st->st_ino;
+}
+
+/* 1: it was named before. */
 static int judge(struct store *s, struct tier *t, struct err *err)
 {
 	uint64_t layout = 0;
-	struct stat own;
 	struct stat st;
 
-	if (fstat(t->dir, &st) < 0 || fstat(s->dir, &own) < 0)
+	if (fstat(t->dir, &st) < 0)
 		return err_errno(err, errno, "tier '%s'", t->path);
-	if (st.st_dev == own.st_dev && st.st_ino == own.st_ino)
+	for (size_t i = 0; i < s->tier_count; i++)
+		if (is_same(s->tiers[i].dir, &st))
+			return 1;
+	if (is_same(s->dir, &st))
 		return err_set(err, EINVAL, "tier '%s' is the cache itself",
 			       t->path);
 	if (faccessat(t->dir, "notes", F_OK, 0) < 0)
@@ -86,10 +97,10 @@ int store_add_tier(struct store *s, const char *dir, struct err *err)
 	t.path = text_dup(dir, strlen(dir));
 	r = t.path ? judge(s, &t, err)
 		   : err_errno(err, ENOMEM, "tier '%s'", dir);
-	if (r < 0) {
+	if (r != 0) {
 		(void)close(t.dir);
 		free(t.path);
-		return r;
+		return r < 0 ? r : 0;
 	}
 	s->tiers[s->tier_count++] = t;
 	return 0;
