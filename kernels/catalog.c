@@ -24,6 +24,8 @@
  *	uses	the key of a build's tree (catalog_uses.c)
  *	commits	"<url> <owner>": lines "<repo> <commit>" of what has trees
  *	owners	"<url>": who has commits
+ *	pins	"<url> <owner>/<repo>@<commit>": what the kernels were that
+ *		it needs (catalog_pins.c)
  *	homes	"<urls> <owner>/<repo>": whose url that is, of several sources
  *		(source_many.c)
  *

@@ -239,10 +239,15 @@ int answers_trusted(struct resolve *r, const struct repo_id *repo,
 
 bool answers_is_no(enum answers_table t, const void *value)
 {
+	const struct pick *p;
+
 	if (t == ANSWERS_TRUST)
 		return !*(const bool *)value;
-	return t == ANSWERS_PICK &&
-	       ((const struct pick *)value)->refused == ERR_REFUSED;
+	if (t != ANSWERS_PICK)
+		return false;
+	p = value;
+	/* a publisher, or a kernel that is needed and not there */
+	return p->refused == ERR_REFUSED || p->refused == ENOENT;
 }
 
 const struct memo_class answers_trust = {

@@ -28,6 +28,7 @@
 #include "kernels/tree.h"
 
 struct decided;
+struct pick;
 
 #define ANSWERS_FAILURE_MS 10000
 #define ANSWERS_ABSENT_MS 60000
@@ -109,6 +110,15 @@ int answers_trusted(struct resolve *r, const struct repo_id *repo,
 
 /* Is this answer a "no" that is not for ever: of trust, of a pick for it? */
 bool answers_is_no(enum answers_table t, const void *value);
+/* Does a branch or tag lead there, as far as this mount has asked? */
+bool answers_is_head(struct resolve *r, const struct repo_id *repo,
+		     const char *commit);
+/* The revision of a kernel that `root` needs. MEMO_LOCAL: -EAGAIN. */
+int answers_needed(struct resolve *r, enum memo_stage stage,
+		   const struct pick *root, const struct ref *ref,
+		   struct resolve_commit *out, struct err *err);
+/* What a pick has decided counts for the next mount where it is pinned. */
+void answers_keep_needed(struct resolve *r, const struct pick *p);
 
 /* One class per table, with its maker. */
 extern const struct memo_class answers_trust, answers_kernels, answers_refs,

@@ -43,24 +43,8 @@ static bool folder_known(struct resolve *r, const struct ref *commit,
  * it is no guess, and others' guesses must not stand in its way. */
 static bool commit_known(struct resolve *r, const struct ref *commit)
 {
-	char repo[2 * REF_PART_MAX + 2];
-	const struct source_refs *refs;
-	struct memo_ref ref = { 0 };
-	bool found = false;
-
-	(void)snprintf(repo, sizeof(repo), "%s/%s", commit->repo.owner,
-		       commit->repo.name);
-	if (memo_ask(r->memo[ANSWERS_REFS], repo, strlen(repo), NULL, &ref,
-		     NULL) == 0) {
-		refs = ref.value;
-		for (size_t i = 0; i < refs->branch_count && !found; i++)
-			found = !strcmp(refs->branches[i].commit, commit->rev);
-		for (size_t i = 0; i < refs->tag_count && !found; i++)
-			found = !strcmp(refs->tags[i].commit, commit->rev);
-		memo_drop(r->memo[ANSWERS_REFS], &ref);
-	}
-	return found || folder_known(r, commit, "build") ||
-	       folder_known(r, commit, "");
+	return answers_is_head(r, &commit->repo, commit->rev) ||
+	       folder_known(r, commit, "build") || folder_known(r, commit, "");
 }
 
 /* The older lock files say what a build must hold. */
@@ -280,47 +264,18 @@ static int world_metadata(void *ctx, const struct pick *p, const char *variant,
 			    answers_reach(w->stage), out, err);
 }
 
-/*
- * What a needed kernel's revision is: as for the same name in the tree. The
- * first stage asks nobody, and takes what is known: asked for already, in the
- * lock, or a commit.
- */
-static int revision(const struct picking *w, const struct ref *ref,
-		    struct memo_ref *out, void **own, struct err *err)
-{
-	struct memo *memo = w->r->memo[ANSWERS_COMMIT];
-	int64_t keep_ms = 0;
-	struct answers_key k;
-	int n;
-
-	ref_print(ref, k.s);
-	k.len = strlen(k.s);
-	if (w->stage == MEMO_REMOTE)
-		return memo_ask_blocking(memo, k.s, k.len, out, err);
-	n = memo_ask(memo, k.s, k.len, NULL, out, err);
-	if (n != -EINPROGRESS)
-		return n;
-	return answers_commit.make(w->r, k.s, k.len, MEMO_LOCAL, own, &keep_ms,
-				   err);
-}
-
 static int world_commit(void *ctx, const struct pick *root,
 			const struct ref *ref, struct repo_id *repo,
 			char commit[REF_COMMIT_LEN + 1], struct err *err)
 {
-	AUTO(auto_free) void *own = NULL;
 	const struct picking *w = ctx;
-	const struct resolve_commit *c;
-	struct memo_ref known = { 0 };
-	int n = revision(w, ref, &known, &own, err);
+	struct resolve_commit c;
+	int n = answers_needed(w->r, w->stage, root, ref, &c, err);
 
-	(void)root;
 	if (n < 0)
 		return n;
-	c = own ? own : known.value;
-	*repo = c->repo;
-	(void)text_copy(commit, REF_COMMIT_LEN + 1, c->commit);
-	memo_drop(w->r->memo[ANSWERS_COMMIT], &known);
+	*repo = c.repo;
+	(void)text_copy(commit, REF_COMMIT_LEN + 1, c.commit);
 	return 0;
 }
 
@@ -366,6 +321,10 @@ static int make_pick(void *ctx, const void *key, size_t len,
 	/* Who is trusted may change, and that is no change of the build. */
 	if (p->refused == ERR_REFUSED)
 		*keep_ms = ANSWERS_FAILURE_MS;
+	/* and a kernel that is needed may come */
+	if (p->refused == ENOENT)
+		*keep_ms = ANSWERS_ABSENT_MS;
+	answers_keep_needed(r, p);
 	*value = p;
 	return 0;
 }
