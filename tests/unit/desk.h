@@ -36,6 +36,7 @@ struct desk {
 	struct latch nested; /* makers that are about to ask themselves */
 	pid_t nester;	     /* the thread of the last of them */
 	int64_t keep_ms;     /* what failures say, when not negative */
+	int64_t life_ms;     /* what answers say, when not negative */
 	int64_t keep_was;    /* __atomic: what they were handed */
 	unsigned makes[2];   /* __atomic: by stage */
 	unsigned values;     /* __atomic */
@@ -106,6 +107,8 @@ static inline int make(void *ctx, const void *bytes, size_t len,
 		return -EAGAIN;
 	if (*key == 'n' || *key == 'N')
 		r = ask_nested(d, key + 1, err);
+	if (r == 0 && d->life_ms >= 0)
+		*keep_ms = d->life_ms;
 	return r < 0 ? r : make_value(d, key, value);
 }
 
@@ -132,6 +135,7 @@ static inline void begin(struct desk *d, const struct memo_class *cls,
 	memset(d, 0, sizeof(*d));
 	d->in[0] = d->in[1] = d->gate[0] = d->gate[1] = d->nested = none;
 	d->keep_ms = -1;
+	d->life_ms = -1;
 	__atomic_store_n(&freed_values, 0, __ATOMIC_SEQ_CST);
 	assert_int_equal(pool_new(&d->disk, "disk", disk, NULL), 0);
 	assert_int_equal(pool_new(&d->net, "net", net, NULL), 0);

@@ -58,6 +58,8 @@ struct fake {
 	const char *trusts;  /* the one owner that it trusts */
 	int fails[FAKE_OPS]; /* 0, or the -errno of every such question */
 	bool wrong_bytes;    /* files come with other content */
+	const struct repo_id *moved_to; /* what all its refs say, or NULL */
+	unsigned refreshed;		/* __atomic: how often it was told to */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	bool closed;		  /* mutex: nobody gets an answer */
@@ -158,6 +160,8 @@ static inline int fake_refs(struct source *s, const struct repo_id *repo,
 	}
 	if (!found.tag_count && !found.branch_count)
 		return err_set(err, ENOENT, "no such repository");
+	if (fake_of(s)->moved_to)
+		found.moved_to = *fake_of(s)->moved_to;
 	*out = found;
 	return 0;
 }
@@ -247,6 +251,12 @@ static inline int fake_file(struct source *s, const struct source_file *file,
 	return r;
 }
 
+static inline void fake_refresh(struct source *s, const struct repo_id *repo)
+{
+	(void)repo;
+	(void)__atomic_fetch_add(&fake_of(s)->refreshed, 1, __ATOMIC_RELAXED);
+}
+
 static inline void fake_free(struct source *s)
 {
 	(void)s;
@@ -261,6 +271,7 @@ static inline void fake_init(struct fake *f, const struct fake_file *files,
 		.refs = fake_refs,
 		.tree = fake_tree,
 		.file = fake_file,
+		.refresh = fake_refresh,
 		.free = fake_free,
 	};
 	static char url[] = FAKE_URL;

@@ -41,6 +41,23 @@ static void refs_come_back_as_they_went(void **state)
 	text_done(&t);
 }
 
+static void a_former_name_comes_back_as_it_went(void **state)
+{
+	struct source_refs refs = { .moved_to = { "acme", "relu" } };
+	struct text t = TEXT_INIT(FACT_BYTES_MAX);
+	struct source_refs back;
+
+	(void)state;
+	fact_print_refs(&t, &refs);
+	assert_string_equal(text_str(&t),
+			    "kernelfs refs 1\nm acme/relu\nend 1\n");
+	assert_int_equal(fact_parse_refs(&t, &back), 0);
+	assert_string_equal(back.moved_to.owner, "acme");
+	assert_string_equal(back.moved_to.name, "relu");
+	source_refs_done(&back);
+	text_done(&t);
+}
+
 static const char *const bad_refs[] = {
 	"",
 	"\n",
@@ -59,6 +76,9 @@ static const char *const bad_refs[] = {
 	"kernelfs refs 1\nb " C1 " ../x\nend 1\n",
 	"kernelfs refs 1\nb HEAD main\nend 1\n",
 	"kernelfs refs 1\n\nend 1\n",
+	"kernelfs refs 1\nm acme\nend 1\n",
+	"kernelfs refs 1\nm acme/..\nend 1\n",
+	"kernelfs refs 1\nm a/b\nm a/c\nend 2\n",
 };
 
 static void refuses_a_damaged_note(void **state)
@@ -111,6 +131,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refs_come_back_as_they_went),
+		cmocka_unit_test(a_former_name_comes_back_as_it_went),
 		cmocka_unit_test(refuses_a_damaged_note),
 		cmocka_unit_test(names_come_back_sorted),
 	};

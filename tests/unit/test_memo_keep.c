@@ -344,6 +344,80 @@ static void serves_a_crowd(void **state)
 	end(&d);
 }
 
+/* ---- lives ---- */
+
+static void makes_an_answer_anew_when_its_life_is_over(void **state)
+{
+	const int64_t deadline = io_now_ms() + 60000;
+	struct memo_ref old = { 0 }, ref = { 0 };
+	struct desk d;
+
+	(void)state;
+	begin(&d, &unbounded, 1, 1);
+	assert_int_equal(memo_ask_blocking(d.memo, "l0", 2, &ref, NULL), 0);
+	memo_drop(d.memo, &ref);
+	d.life_ms = 5;
+	assert_int_equal(memo_ask_blocking(d.memo, "l1", 2, &old, NULL), 0);
+	while (known(&d, "l1") != -EINPROGRESS)
+		assert_true(io_now_ms() < deadline);
+	/* Who looks at the old one goes on with it. */
+	assert_non_null(old.value);
+	d.life_ms = INT64_MAX;
+	assert_int_equal(memo_ask_blocking(d.memo, "l1", 2, &ref, NULL), 0);
+	assert_ptr_not_equal(ref.value, old.value);
+	memo_drop(d.memo, &ref);
+	memo_drop(d.memo, &old);
+	assert_int_equal(known(&d, "l1"), 0);
+	assert_int_equal(known(&d, "l0"), 0);
+	assert_int_equal(makes(&d, MEMO_LOCAL), 3);
+	end(&d);
+}
+
+static bool begins_with(void *arg, const void *key, size_t len,
+			const void *value)
+{
+	const char *wanted = arg;
+
+	(void)len;
+	return *(const char *)key == *wanted && (!wanted[1] || !value);
+}
+
+static void forgets_what_it_is_told_is_old(void **state)
+{
+	static char answers[] = "l", failures[] = "f!", made[] = "L";
+	struct memo_ref ref = { 0 };
+	struct asker a;
+	struct desk d;
+
+	(void)state;
+	begin(&d, &unbounded, 1, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *key = i ? "l1" : "l2";
+
+		assert_int_equal(memo_ask_blocking(d.memo, key, 2, &ref, NULL),
+				 0);
+		memo_drop(d.memo, &ref);
+	}
+	assert_int_equal(memo_ask_blocking(d.memo, "r1", 2, &ref, NULL), 0);
+	assert_int_equal(blocking_failure(&d, "f1", NULL), -EACCES);
+	memo_forget_if(d.memo, begins_with, answers);
+	assert_int_equal(known(&d, "l1"), -EINPROGRESS);
+	assert_int_equal(known(&d, "l2"), -EINPROGRESS);
+	assert_int_equal(known(&d, "r1"), 0);
+	assert_int_equal(known(&d, "f1"), -EACCES);
+	memo_forget_if(d.memo, begins_with, failures);
+	assert_int_equal(known(&d, "f1"), -EINPROGRESS);
+	memo_drop(d.memo, &ref);
+	/* What is being made answers who waits for it, and nobody later. */
+	ask(&d, &a, "L1");
+	assert_true(latch_wait(&d.in[MEMO_LOCAL], 1));
+	memo_forget_if(d.memo, begins_with, made);
+	latch_raise(&d.gate[MEMO_LOCAL]);
+	assert_true(latch_wait(&a.done, 1));
+	assert_int_equal(a.r, 0);
+	end(&d);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -356,6 +430,8 @@ int main(void)
 		cmocka_unit_test(keeps_what_is_looked_at_above_its_limit),
 		cmocka_unit_test(gives_who_waits_its_answer_above_the_limit),
 		cmocka_unit_test(visits_what_is_known),
+		cmocka_unit_test(makes_an_answer_anew_when_its_life_is_over),
+		cmocka_unit_test(forgets_what_it_is_told_is_old),
 		cmocka_unit_test(serves_a_crowd),
 	};
 
