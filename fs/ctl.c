@@ -103,6 +103,24 @@ static void add_pair(struct text *out, const char *name, const char *value)
 	text_add(out, ",\n");
 }
 
+static void add_source(void *arg, const char *url, const char *state,
+		       int64_t since_s)
+{
+	struct kernels *k = arg;
+	char since[32];
+
+	text_add(k->out, text_ends(text_str(k->out), "[") ? "" : ", ");
+	text_add(k->out, "{\"url\": ");
+	text_add_json(k->out, url);
+	text_printf(k->out, ", \"state\": \"%s\", \"since\": ", state);
+	if (since_s) {
+		io_time_print(since_s, since);
+		text_printf(k->out, "\"%s\"}", since);
+	} else {
+		text_add(k->out, "null}");
+	}
+}
+
 void ctl_status(struct view *v, struct text *out)
 {
 	struct kernels k = { v, out, false };
@@ -115,11 +133,14 @@ void ctl_status(struct view *v, struct text *out)
 	text_printf(out, "  \"pid\": %ld,\n", (long)getpid());
 	add_pair(out, "version", TO_STRING(KERNELFS_VERSION));
 	add_pair(out, "since", since);
-	text_add(out, "  \"sources\": [{\"url\": ");
-	text_add_json(out, v->world->source->url);
-	text_printf(out, ", \"state\": \"%s\"}],\n",
-		    http_answers(v->world->http) ? "answers" : "unreachable");
-	text_add(out, "  \"offline\": false,\n  \"cache\": {\"path\": ");
+	if (v->control)
+		add_pair(out, "control", v->control);
+	else
+		text_add(out, "  \"control\": null,\n");
+	text_add(out, "  \"sources\": [");
+	sources_each_state(v->world->source, add_source, &k);
+	text_printf(out, "],\n  \"offline\": %s,\n  \"cache\": {\"path\": ",
+		    v->world->options->offline ? "true" : "false");
 	text_add_json(out, store_path(v->world->store));
 	if (store_usage(v->world->store, &bytes, &blobs) == 0)
 		text_printf(out, ", \"bytes\": %llu, \"blobs\": %llu",

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mount.h"
 
+#include "commands.h"
+#include "control.h"
 #include "ctl.h"
 #include "daemon.h"
 #include "mountpoint.h"
@@ -36,6 +38,7 @@ struct mount {
 	struct view *view;
 	struct park *park;
 	struct reports *reports;
+	struct control *control;
 	struct ops_context ops;
 	struct fuse_session *session;
 	bool mounted;
@@ -169,6 +172,18 @@ static void raise_descriptors(void)
 	}
 }
 
+/* A mount can do without; it is told to whoever asks for it. */
+static void start_control(struct mount *m)
+{
+	struct err err = ERR_INIT;
+
+	if (control_new(&m->control, m->path, commands_answer, m->world,
+			&err) < 0)
+		log_warning("control", "no control socket: %s", err_text(&err));
+	else
+		view_set_control(m->view, control_path(m->control));
+}
+
 static int start(struct mount *m, struct err *err)
 {
 	uint32_t uid = 0, gid = 0;
@@ -192,6 +207,7 @@ static int start(struct mount *m, struct err *err)
 		r = reports_new(&m->reports, err);
 	if (r < 0)
 		return r;
+	start_control(m);
 	m->ops = (struct ops_context){ .view = m->view,
 				       .park = m->park,
 				       .reports = m->reports,
@@ -220,6 +236,7 @@ static int attach(struct mount *m, struct err *err)
 
 static void stop(struct mount *m)
 {
+	control_free(m->control);
 	if (m->world)
 		world_stop(m->world);
 	if (m->park)

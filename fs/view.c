@@ -95,6 +95,11 @@ void view_free(struct view *v)
 	free(v);
 }
 
+void view_set_control(struct view *v, const char *path)
+{
+	v->control = path;
+}
+
 struct inode_table *view_inodes(struct view *v)
 {
 	return v->inodes;

@@ -49,6 +49,9 @@ bool view_cancel(struct view *v, struct view_wait *w);
 int view_new(struct view **out, struct world *world, const char *mountpoint,
 	     struct err *err);
 void view_free(struct view *v);
+/* For the report: where the mount's control socket is (NULL: nowhere);
+ * borrowed. Before anybody asks. */
+void view_set_control(struct view *v, const char *path);
 struct inode_table *view_inodes(struct view *v);
 struct world *view_world(struct view *v);
 

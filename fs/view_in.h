@@ -18,6 +18,7 @@ struct view {
 	struct world *world;	    /* borrowed */
 	struct inode_table *inodes; /* owned */
 	char *mountpoint;	    /* owned */
+	const char *control;	    /* borrowed; NULL: there is none */
 	int64_t since_s;
 };
 

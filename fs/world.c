@@ -212,6 +212,8 @@ static int start_choosing(struct world *w, const struct options *o,
 	struct resolve_options ro = {
 		.trust = (const char *const *)o->trust.items,
 		.trust_count = o->trust.count,
+		.locked = o->locked,
+		.refresh_ms = (int64_t)o->refresh_ms,
 	};
 	int r;
 
@@ -225,6 +227,7 @@ static int start_choosing(struct world *w, const struct options *o,
 	if (r < 0)
 		return r;
 	names_refresh_every(w->names, (int64_t)o->refresh_ms);
+	ro.lock = o->lock ? &w->lock : NULL;
 	ro.named = names_named(w->names, &ro.named_count);
 	return resolve_new(&w->resolve, w->catalog, &ro, w->disk, w->net, err);
 }

@@ -4,7 +4,7 @@
 _kernelfs()
 {
 	local cur prev verbs options word verb
-	verbs='mount umount env resolve why status doctor help version'
+	verbs='mount umount env resolve why status refresh doctor help version'
 	options='--source= --mirror= --offline --insecure --cache=
 		--cache-size= --min-free= --tier= --lock= --locked --refresh=
 		--trust= --import= --python= --env=
@@ -66,7 +66,7 @@ _kernelfs()
 			$(compgen -d -- "$cur"))
 	elif [[ $verb == why ]]; then
 		COMPREPLY=($(compgen -f -- "$cur"))
-	elif [[ $verb == @(mount|umount|status) ]]; then
+	elif [[ $verb == @(mount|umount|status|refresh) ]]; then
 		COMPREPLY=($(compgen -d -- "$cur"))
 	fi
 }

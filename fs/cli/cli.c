@@ -41,6 +41,13 @@ static const struct cli_verb verbs[] = {
 	{ "status", "status [MOUNTPOINT] [--json]",
 	  "what a mount does; without one, all mounts", "", 0, 1, false, true,
 	  verb_status },
+	{ "refresh", "refresh [PATH] [REPO...] [--json]",
+	  "let a mount ask again what can have moved",
+	  "Versions, branches, tags and lists of kernels are looked up again\n"
+	  "when they are next used: of the mount that PATH lies in, without it\n"
+	  "of all your mounts. PATH begins with '/', '.' or '~'. A process that\n"
+	  "has imported a kernel keeps it.\n",
+	  0, 64, false, true, verb_refresh },
 	{ "doctor", "doctor [--json]",
 	  "check this machine: FUSE, cache, source, token, Python",
 	  "Exit code 1 when a check is not passed. One request is made.\n", 0,

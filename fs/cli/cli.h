@@ -66,6 +66,7 @@ int verb_help(const struct cli *c);
 int verb_mount(const struct cli *c);
 /* Its first word, as the first source of the command line. */
 int verb_mount_source(const struct cli *c, struct err *err);
+int verb_refresh(const struct cli *c);
 int verb_resolve(const struct cli *c);
 int verb_status(const struct cli *c);
 int verb_umount(const struct cli *c);

@@ -41,9 +41,16 @@ static void add_sources(const struct json *j, struct text *out)
 {
 	const struct json *s = json_first(json_get(j, "sources"));
 
-	for (; s; s = json_next(s))
-		text_printf(out, "  source       %s (%s)\n", get(s, "url"),
-			    get(s, "state"));
+	for (; s; s = json_next(s)) {
+		const char *state = get(s, "state");
+		const char *since = json_get_string(s, "since");
+		bool down = since && !strcmp(state, "down");
+
+		text_printf(out, "  source       %s (%s%s%s)\n", get(s, "url"),
+			    state, down ? " since " : "", down ? since : "");
+	}
+	if (json_bool(json_get(j, "offline"), false))
+		text_add(out, "  offline      no request is made\n");
 }
 
 static void add_cache(const struct json *j, struct text *out)
@@ -52,7 +59,12 @@ static void add_cache(const struct json *j, struct text *out)
 
 	text_printf(out, "  cache        %s, ", get(c, "path"));
 	cli_add_bytes(out, number(c, "bytes"));
-	text_printf(out, " in %llu blobs\n", number(c, "blobs"));
+	text_printf(out, " in %llu blobs", number(c, "blobs"));
+	if (number(c, "limit")) {
+		text_add(out, ", limit ");
+		cli_add_bytes(out, number(c, "limit"));
+	}
+	text_add(out, "\n");
 }
 
 static void add_requests(const struct json *j, struct text *out)

@@ -12,7 +12,8 @@ import unittest
 
 from case import ENV_CPU, KERNELFS, ROOT, Case
 
-VERBS = ["mount", "umount", "env", "resolve", "why", "status", "doctor",
+VERBS = ["mount", "umount", "env", "resolve", "why", "status", "refresh",
+         "doctor",
          "help", "version"]
 OPTIONS = ["source", "cache", "trust", "import", "python", "env", "backend",
            "token-file", "connect-timeout", "stall-timeout", "deadline",
@@ -110,6 +111,8 @@ class Misuse(Case):
             self.assertNotIn("\x1b", done.err)
 
     def test_what_is_no_mount(self):
+        self.bad(1, "not in a kernelfs mount", "refresh", self.dir)
+        self.bad(2, "acme", "refresh", self.dir, "acme")
         self.bad(1, "not in a kernelfs mount", "umount", self.dir)
         self.bad(1, "not in a kernelfs mount", "why", self.dir)
         self.bad(1, "not in a kernelfs mount", "status", self.dir)

@@ -127,7 +127,7 @@ static void status_is_the_document_that_was_promised(void **state)
 	assert_true(json_u64(json_get(j, "pid"), &n));
 	assert_int_equal(n, getpid());
 	assert_string_equal(json_get_string(source, "url"), FAKE_URL);
-	assert_string_equal(json_get_string(source, "state"), "answers");
+	assert_string_equal(json_get_string(source, "state"), "unused");
 	assert_false(json_bool(json_get(j, "offline"), true));
 	assert_string_equal(json_get_string(json_get(j, "cache"), "path"),
 			    f->options.cache);
