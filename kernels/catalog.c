@@ -26,6 +26,7 @@
  *	owners	"<url>": who has commits
  *	pins	"<url> <owner>/<repo>@<commit>": what the kernels were that
  *		it needs (catalog_pins.c)
+ *	metadata	"<url> <owner>/<repo>@<commit>:<variant>": the bytes
  *	homes	"<urls> <owner>/<repo>": whose url that is, of several sources
  *		(source_many.c)
  *

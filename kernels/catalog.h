@@ -21,6 +21,7 @@
 
 struct catalog;
 struct err;
+struct metadata;
 struct store;
 struct text;
 struct tree;
@@ -80,6 +81,17 @@ int catalog_read(struct catalog *c, const struct repo_id *repo,
 		 const char *commit, const char *dir,
 		 const struct tree_entry *file, enum catalog_reach reach,
 		 struct text *out, struct err *err);
+
+/*
+ * metadata.json of a build by its path alone: one request, no listing, and
+ * kept for the next time. Its hash is known to nobody, so it is good for
+ * saying what a kernel needs, and for no byte that runs. The caller calls
+ * metadata_done(). -ENOENT: the build has none.
+ */
+int catalog_metadata(struct catalog *c, const struct repo_id *repo,
+		     const char *commit, const char *variant,
+		     enum catalog_reach reach, struct metadata *out,
+		     struct err *err);
 
 /* Repositories and commits of an owner with a listing in the cache, as
  * "repo" -> commits; called for each. `owner` NULL: all owners. */

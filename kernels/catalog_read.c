@@ -104,25 +104,33 @@ static int read_blob(int fd, const struct tree_entry *file, struct text *out)
 	return text_failed(out);
 }
 
-static int read_remote(struct catalog *c, const struct source_file *f,
-		       const struct tree_entry *file, struct text *out,
-		       struct err *err)
+int catalog_fetch(struct catalog *c, const struct source_file *f,
+		  struct text *out, struct err *err)
 {
 	struct memory_sink m = {
 		.sink = { .begin = memory_begin, .write = memory_write },
 		.out = out,
 		.start = out->len,
 	};
+
+	return c->source->ops->file(c->source, f, &m.sink, err);
+}
+
+static int read_remote(struct catalog *c, const struct source_file *f,
+		       const struct tree_entry *file, struct text *out,
+		       struct err *err)
+{
+	size_t start = out->len;
 	const char *bytes;
-	int r = c->source->ops->file(c->source, f, &m.sink, err);
+	int r = catalog_fetch(c, f, out, err);
 
 	if (r < 0)
 		return r;
-	bytes = text_str(out) + m.start;
-	r = check_digest(&file->digest, bytes, out->len - m.start, f->path,
-			 err);
+	bytes = text_str(out) + start;
+	r = check_digest(&file->digest, bytes, out->len - start, f->path, err);
 	if (r < 0) {
-		(void)memory_begin(&m.sink, 0, NULL);
+		out->len = start;
+		out->s[start] = '\0';
 		return r;
 	}
 	keep_blob(c, file, bytes, f->path);

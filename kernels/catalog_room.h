@@ -4,8 +4,8 @@
 
 /*
  * Inside of the catalog: what catalog.c (notes and their keys),
- * catalog_index.c (what is cached), catalog_uses.c (builds, and their use)
- * and catalog_read.c (small files) share.
+ * catalog_index.c (what is cached), catalog_uses.c (builds, and their use),
+ * catalog_read.c (small files) and catalog_metadata.c share.
  */
 
 #include <pthread.h>
@@ -55,5 +55,8 @@ void catalog_uses_begin(struct catalog *c, const struct source *home,
 			const struct repo_id *repo, const char *commit,
 			const char *dir, const char *key);
 int catalog_uses_tell(void *ctx, store_use *use, void *arg);
+/* Appended to `out` as it comes, checked by nobody. */
+int catalog_fetch(struct catalog *c, const struct source_file *f,
+		  struct text *out, struct err *err);
 
 #endif

@@ -35,6 +35,13 @@ static const struct cli_verb verbs[] = {
 	  "REPO is owner/name; REV a version, branch, tag or commit. No mount\n"
 	  "is needed. Exit code 3: no build fits this environment.\n",
 	  1, 1, true, true, verb_resolve },
+	{ "lock", "lock [FOLDER | pyproject.toml]",
+	  "write kernels.lock for a project: kernels and all they need",
+	  "Reads [tool.kernels.dependencies] of pyproject.toml, lines\n"
+	  "\"owner/name\" = VERSION, and writes kernels.lock beside it, for\n"
+	  "all machines: every build's dependencies are in it. Without a\n"
+	  "word: of the current folder.\n",
+	  0, 1, true, false, verb_lock },
 	{ "why", "why PATH [--json]", "explain a path in a mount",
 	  "An import name, a commit, or anything in one.\n", 1, 1, false, true,
 	  verb_why },

@@ -63,6 +63,7 @@ void cli_add_bytes(struct text *out, unsigned long long bytes);
 int verb_doctor(const struct cli *c);
 int verb_env(const struct cli *c);
 int verb_help(const struct cli *c);
+int verb_lock(const struct cli *c);
 int verb_mount(const struct cli *c);
 /* Its first word, as the first source of the command line. */
 int verb_mount_source(const struct cli *c, struct err *err);
