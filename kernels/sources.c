@@ -4,9 +4,13 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "http.h"
+#include "source_room.h"
 
 #include <errno.h>
 #include <string.h>
+
+/* Between the first two looks whether an address is back. */
+#define PROBE_MS 2000
 
 /* The kinds, by the beginning of their URLs. */
 static const struct {
@@ -44,17 +48,107 @@ static int make_one(struct source **out, const char *url,
 		       url);
 }
 
+/* Is the token, which is the user's for the Hub, for this one? The first Hub
+ * that was named, at the address that was named for it. */
+static void set_token(struct source *s, bool *given, bool mirror)
+{
+	s->silent_token = *given || mirror;
+	if (!mirror && text_starts(s->url, "http"))
+		*given = true;
+}
+
+static bool is_git(const char *url)
+{
+	return text_starts(url, "git+");
+}
+
+static int check_mirror(const struct source_spec *spec, const char *mirror,
+			struct err *err)
+{
+	if (!text_starts(spec->url, "file://") &&
+	    !text_starts(mirror, "file://") &&
+	    is_git(spec->url) == is_git(mirror))
+		return 0;
+	return err_set(
+		err, EINVAL,
+		"mirror '%.300s': not of the kind of its source '%.300s'",
+		strchr(mirror, '@') ? "(not shown)" : mirror,
+		strchr(spec->url, '@') ? "(not shown)" : spec->url);
+}
+
+static int make_address(struct source **out, const struct source_spec *spec,
+			size_t i, const struct source_options *o,
+			struct err *err)
+{
+	int r = i ? check_mirror(spec, spec->mirrors[i - 1], err) : 0;
+
+	if (!r)
+		r = make_one(out, i ? spec->mirrors[i - 1] : spec->url, o, err);
+	if (!r)
+		(*out)->offline = o->offline && !(*out)->local;
+	return r;
+}
+
+static void free_all(struct source **s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		source_free(s[i]);
+}
+
+/* A source, with its other addresses where it has some. */
+static int make_source(struct source **out, const struct source_spec *spec,
+		       bool *token, const struct source_options *o,
+		       struct err *err)
+{
+	struct source *all[SOURCE_MEMBERS_MAX];
+	size_t n = 1 + spec->mirror_count;
+
+	if (n > SOURCE_MEMBERS_MAX)
+		return err_set(err, EINVAL, "source '%s': more than %d mirrors",
+			       strchr(spec->url, '@') ? "(not shown)"
+						      : spec->url,
+			       SOURCE_MEMBERS_MAX - 1);
+	for (size_t i = 0; i < n; i++) {
+		int r = make_address(&all[i], spec, i, o, err);
+
+		if (r < 0) {
+			free_all(all, i);
+			return r;
+		}
+		set_token(all[i], token, i > 0);
+	}
+	if (n > 1)
+		return source_mirror_new(out, all, n, PROBE_MS, err);
+	*out = all[0];
+	return 0;
+}
+
 int sources_new(struct source **out, const struct source_spec *specs, size_t n,
 		const struct source_options *o, struct err *err)
 {
-	int r;
+	struct source *all[SOURCE_MEMBERS_MAX];
+	bool token = false;
 
-	if (n != 1 || specs[0].mirror_count)
-		return err_set(err, ENOSYS, "only one source");
-	r = make_one(out, specs[0].url, o, err);
-	if (r == 0)
-		(*out)->offline = o->offline && !(*out)->local;
-	return r;
+	if (n == 0 || n > SOURCE_MEMBERS_MAX)
+		return err_set(err, EINVAL, "%zu sources: 1 to %d can be named",
+			       n, SOURCE_MEMBERS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		int r = make_source(&all[i], &specs[i], &token, o, err);
+
+		if (r < 0) {
+			free_all(all, i);
+			return r;
+		}
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(all[k]->url, all[i]->url) != 0)
+				continue;
+			r = err_set(err, EINVAL, "source '%s': named twice",
+				    all[i]->url);
+			free_all(all, i + 1);
+			return r;
+		}
+	}
+	return source_many_new(out, all, n, o, err);
 }
 
 /* ---- for status ---- */

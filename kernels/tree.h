@@ -78,6 +78,8 @@ struct tree_builder;
 
 int tree_builder_new(struct tree_builder **out, struct err *err);
 void tree_builder_free(struct tree_builder *b); /* NULL allowed */
+/* As new: another is asked for the same listing. */
+void tree_builder_clear(struct tree_builder *b);
 /* -EINVAL, -E2BIG with a sentence that names the path; b is then unusable. */
 int tree_builder_add(struct tree_builder *b, const char *path,
 		     enum tree_kind kind, uint64_t size,

@@ -85,6 +85,14 @@ int tree_builder_new(struct tree_builder **out, struct err *err)
 	return 0;
 }
 
+void tree_builder_clear(struct tree_builder *b)
+{
+	b->count = 0;
+	b->strings_n = 0;
+	b->failed = 0;
+	b->left_out = 0;
+}
+
 void tree_builder_free(struct tree_builder *b)
 {
 	if (!b)
