@@ -123,9 +123,6 @@ void http_report(struct http *h, struct text *out);
 /* Lines kernelfs_source_requests_total{endpoint="refs"} n and one
  * kernelfs_source_bytes_total n (Prometheus). */
 void http_metrics(struct http *h, struct text *out);
-/* Did the last request that was made get an answer, whatever it said?
- * true before the first. */
-bool http_answers(struct http *h);
 /* The whole call's, of the options. */
 int64_t http_deadline_ms(const struct http *h);
 /* Is a token at hand? (reads the file again when it changed) */

@@ -44,11 +44,6 @@ struct call {
 	char token[TOKEN_MAX + 1];
 };
 
-bool http_answers(struct http *h)
-{
-	return !__atomic_load_n(&h->silent, __ATOMIC_RELAXED);
-}
-
 int64_t http_deadline_ms(const struct http *h)
 {
 	return h->options.deadline_ms;
@@ -281,9 +276,6 @@ static int exchange(struct call *c, const char *url, bool first)
 				      : "redirect");
 	r = http_hop(c->h, &c->hop, &c->why);
 	explicit_bzero(c->token, sizeof(c->token));
-	if (r != -ECANCELED)
-		__atomic_store_n(&c->h->silent, c->hop.status == 0,
-				 __ATOMIC_RELAXED);
 	if (c->refused)
 		return c->refused;
 	if (r == -EMSGSIZE)

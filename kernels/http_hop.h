@@ -42,7 +42,6 @@ struct http {
 	struct http_count counts[HTTP_LABELS_MAX]; /* mu */
 	uint64_t bytes;				   /* mu; of good bodies */
 	uint64_t lent_count;			   /* mu */
-	bool silent; /* __atomic; the last request got no answer */
 	bool bundle; /* __atomic; the folder of certificates is not enough */
 	bool warned; /* __atomic; said that a token is not sent in clear text */
 };
