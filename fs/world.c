@@ -232,7 +232,8 @@ static int start_choosing(struct world *w, const struct options *o,
 	return resolve_new(&w->resolve, w->catalog, &ro, w->disk, w->net, err);
 }
 
-int world_new(struct world **out, const struct options *o, struct err *err)
+static int begin(struct world **out, const struct options *o, bool choosing,
+		 struct err *err)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	int r;
@@ -241,7 +242,7 @@ int world_new(struct world **out, const struct options *o, struct err *err)
 		return err_errno(err, ENOMEM, "start");
 	w->options = o;
 	r = start_bytes(w, o, err);
-	if (r == 0)
+	if (r == 0 && choosing)
 		r = start_choosing(w, o, err);
 	if (r < 0) {
 		world_free(w);
@@ -249,6 +250,17 @@ int world_new(struct world **out, const struct options *o, struct err *err)
 	}
 	*out = w;
 	return 0;
+}
+
+int world_new(struct world **out, const struct options *o, struct err *err)
+{
+	return begin(out, o, true, err);
+}
+
+int world_new_bytes(struct world **out, const struct options *o,
+		    struct err *err)
+{
+	return begin(out, o, false, err);
 }
 
 void world_stop(struct world *w)

@@ -35,7 +35,7 @@ struct world {
 	struct names *names;
 	struct resolve *resolve;
 	struct lockfile lock; /* path NULL: there is none */
-	struct env env; /* of the tree at the root */
+	struct env env;	      /* of the tree at the root */
 	char spec[ENV_SPEC_MAX];
 };
 
@@ -44,6 +44,10 @@ int world_env(struct env *out, const struct options *o, struct err *err);
 
 /* In order of birth; on failure what was born is freed. */
 int world_new(struct world **out, const struct options *o, struct err *err);
+/* The bytes alone, for who looks after the cache: no environment, no names, no
+ * resolver. */
+int world_new_bytes(struct world **out, const struct options *o,
+		    struct err *err);
 /* Everything that waits is answered with -ECANCELED, then all is freed. */
 void world_stop(struct world *w);
 void world_free(struct world *w); /* NULL allowed */

@@ -4,7 +4,7 @@
 _kernelfs()
 {
 	local cur prev verbs options word verb
-	verbs='mount umount env resolve why status refresh doctor help version'
+	verbs='mount umount env resolve why status refresh cache doctor help version'
 	options='--source= --mirror= --offline --insecure --cache=
 		--cache-size= --min-free= --tier= --lock= --locked --refresh=
 		--trust= --import= --python= --env=
@@ -64,6 +64,8 @@ _kernelfs()
 	elif [[ -z $verb ]]; then
 		COMPREPLY=($(compgen -W "$verbs" -- "$cur")
 			$(compgen -d -- "$cur"))
+	elif [[ $verb == cache ]]; then
+		COMPREPLY=($(compgen -W 'ls gc verify' -- "$cur"))
 	elif [[ $verb == why ]]; then
 		COMPREPLY=($(compgen -f -- "$cur"))
 	elif [[ $verb == @(mount|umount|status|refresh) ]]; then

@@ -55,6 +55,14 @@ static const struct cli_verb verbs[] = {
 	  "of all your mounts. PATH begins with '/', '.' or '~'. A process that\n"
 	  "has imported a kernel keeps it.\n",
 	  0, 64, false, true, verb_refresh },
+	{ "cache", "cache ls|gc|verify [--json]",
+	  "what is in the cache; make room; hash everything again",
+	  "ls: every build that is there, its size and last use. gc: remove\n"
+	  "what died half written, what the limits (--cache-size,\n"
+	  "--min-free) do not allow, and notes of which nothing is left.\n"
+	  "verify: hash every blob; what is wrong is removed and fetched\n"
+	  "again. Exit code 4: something could not be fetched again.\n",
+	  1, 1, true, true, verb_cache },
 	{ "doctor", "doctor [--json]",
 	  "check this machine: FUSE, cache, source, token, Python",
 	  "Exit code 1 when a check is not passed. One request is made.\n", 0,

@@ -60,6 +60,7 @@ bool cli_colour(void);
 /* "12.3 MiB" */
 void cli_add_bytes(struct text *out, unsigned long long bytes);
 
+int verb_cache(const struct cli *c);
 int verb_doctor(const struct cli *c);
 int verb_env(const struct cli *c);
 int verb_help(const struct cli *c);

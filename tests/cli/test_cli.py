@@ -13,8 +13,7 @@ import unittest
 from case import ENV_CPU, KERNELFS, ROOT, Case
 
 VERBS = ["mount", "umount", "env", "resolve", "why", "status", "refresh",
-         "doctor",
-         "help", "version"]
+         "cache", "doctor", "help", "version"]
 OPTIONS = ["source", "cache", "trust", "import", "python", "env", "backend",
            "token-file", "connect-timeout", "stall-timeout", "deadline",
            "connections", "config", "log", "log-level", "mirror",
@@ -84,7 +83,7 @@ class Misuse(Case):
 
     def test_wrong_number_of_words(self):
         for args in (["resolve"], ["resolve", "a/b", "c/d"], ["env", "x"],
-                     ["umount"], ["why"], ["mount"], ["version", "x"],
+                     ["umount"], ["why"], ["mount"], ["cache"], ["version", "x"],
                      ["status", "a", "b"], ["a", "b", "c"]):
             self.bad(2, "usage: kernelfs ", *args)
 

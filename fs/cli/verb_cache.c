@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache.h"
+#include "cli.h"
+#include "setup.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/text.h"
+#include "fs/options.h"
+#include "fs/world.h"
+#include "kernels/catalog.h"
+#include "kernels/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OUT_MAX 4096
+
+typedef int cache_action(const struct cli *c, struct world *w, struct err *err);
+
+static const struct {
+	const char *name;
+	cache_action *run;
+} actions[] = {
+	{ "ls", cache_ls },
+	{ "gc", cache_gc },
+	{ "verify", cache_verify },
+};
+
+int cache_gc(const struct cli *c, struct world *w, struct err *err)
+{
+	AUTO(auto_text) struct text out = TEXT_INIT(OUT_MAX);
+	uint64_t freed = store_trim(w->store);
+	uint64_t bytes = 0;
+	uint64_t blobs = 0;
+	size_t forgotten = 0;
+	int r = catalog_forget(w->catalog, &forgotten);
+
+	if (r == 0)
+		r = store_usage(w->store, &bytes, &blobs);
+	if (r < 0)
+		return err_errno(err, -r, "cache '%s'", store_path(w->store));
+	if (c->o->json) {
+		text_printf(&out,
+			    "{\"removed_bytes\": %llu, \"forgotten\": %zu, "
+			    "\"bytes\": %llu, \"blobs\": %llu}\n",
+			    (unsigned long long)freed, forgotten,
+			    (unsigned long long)bytes,
+			    (unsigned long long)blobs);
+		return cli_put(&out);
+	}
+	cli_add_bytes(&out, freed);
+	text_printf(&out, " removed, %zu builds forgotten; ", forgotten);
+	cli_add_bytes(&out, bytes);
+	text_printf(&out, " in %llu blobs are left\n",
+		    (unsigned long long)blobs);
+	return cli_put(&out);
+}
+
+static int with_world(const struct cli *c, cache_action *run)
+{
+	struct err err = ERR_INIT;
+	struct world *w = NULL;
+	int r = setup_log(c->o, &err);
+	int code;
+
+	if (r == 0)
+		r = setup_signals(&err);
+	if (r == 0)
+		r = world_new_bytes(&w, c->o, &err);
+	if (r == 0) {
+		setup_watch(w);
+		r = run(c, w, &err);
+	}
+	code = setup_interrupted();
+	if (code == 0)
+		code = r < 0 ? cli_fail(r, &err) : r;
+	if (w) {
+		setup_watch(NULL);
+		world_free(w);
+	}
+	return code;
+}
+
+int verb_cache(const struct cli *c)
+{
+	for (size_t i = 0; i < sizeof(actions) / sizeof(*actions); i++)
+		if (!strcmp(c->words[0], actions[i].name))
+			return with_world(c, actions[i].run);
+	return cli_misuse("cache does not know '%.100s'; usage: kernelfs cache "
+			  "ls|gc|verify [--json]",
+			  c->words[0]);
+}
