@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The unmodified `kernels` package on a mount: .hub/ as its cache, a kernel's
+folder for LOCAL_KERNELS and get_local_kernel; and beside `import` in one
+process. With a real torch extension, whose library ends a process that loads
+it from two files."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+
+from mounted import ROOT, MountCase, errno_of  # noqa: E402
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "kernel"))
+
+REPO = "kernels-community/relu"
+FOLDER = "kernels--kernels-community--relu"
+CHECK = """
+import os, sys, torch
+mount, build = sys.argv[1:3]
+x = torch.tensor([-1.0, 2.0])
+
+def check(k):
+    assert k.relu(x).tolist() == [0.0, 2.0]
+    assert k.__file__.startswith(mount + "/"), k.__file__
+    assert os.path.realpath(k.__file__).startswith(build + "/"), k.__file__
+    return k
+"""
+
+
+def skip(reason):
+    print("SKIP: " + reason)
+    sys.exit(77)
+
+
+for needed in ("torch", "kernels"):
+    if not importlib.util.find_spec(needed):
+        skip("no %s in %s" % (needed, sys.executable))
+
+import build  # noqa: E402
+import extension  # noqa: E402
+
+
+def setUpModule():
+    global scratch, built, variant
+    scratch = tempfile.TemporaryDirectory(prefix="test-hub-view-")
+    built = os.path.join(scratch.name, "hub")
+    try:
+        variant = build.build(pathlib.Path(built))
+    except extension.BuildError as error:
+        scratch.cleanup()
+        skip("the extension cannot be compiled: %s" % error)
+
+
+def tearDownModule():
+    scratch.cleanup()
+
+
+class HubView(MountCase):
+    def kernels(self, root):
+        shutil.copytree(built, root, dirs_exist_ok=True)
+
+    def setUp(self):
+        super().setUp()
+        self.m = self.mount("--python=" + sys.prefix, env=None,
+                            imports=("kernels-community",))
+        self.one, self.two = (self.commit(REPO, v) for v in ("v1", "v2"))
+
+    def real(self, commit):
+        return self.m.at("%s@%s/build/%s" % (REPO, commit, variant))
+
+    def run_it(self, code, commit, *, mount=False, status=0, **env):
+        """CODE behind CHECK, in a Python with torch and kernels."""
+        done = self.m.python(
+            CHECK + code, self.m.path, self.real(commit),
+            python=sys.executable, env=env,
+            path=self.m.path if mount else self.dir)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def cached(self, code, commit, **how):
+        return self.run_it(code, commit, KERNELS_CACHE=self.m.at(".hub"),
+                           HF_HUB_OFFLINE="1", **how)
+
+    # .hub/
+
+    def test_get_kernel_by_version(self):
+        for version, commit in ((1, self.one), (2, self.two)):
+            self.cached("from kernels import get_kernel\n"
+                        "check(get_kernel(%r, version=%d))"
+                        % (REPO, version), commit)
+
+    def test_get_kernel_by_revision(self):
+        for revision in ("v1", self.one):
+            self.cached("from kernels import get_kernel\n"
+                        "check(get_kernel(%r, revision=%r))"
+                        % (REPO, revision), self.one)
+
+    def test_load_kernel_with_a_lock_file(self):
+        lock = os.path.join(self.dir, "kernels.lock")
+        with open(lock, "w", encoding="utf-8") as f:
+            json.dump([{"dependency": {"repo-id": REPO, "version": 1},
+                        "lock": {"commit": self.one}}], f, indent=2)
+        self.cached("import pathlib\nfrom kernels import load_kernel\n"
+                    "check(load_kernel(%r, lockfile=pathlib.Path(%r)))"
+                    % (REPO, lock), self.one)
+
+    def test_what_is_not_there_is_said_by_the_client(self):
+        said = self.cached("from kernels import get_kernel\n"
+                           "get_kernel(%r, version=9)" % REPO, self.one,
+                           status=1)
+        self.assertIn("Version 9 not found, available versions: 1, 2", said)
+        said = self.cached("from kernels import get_kernel\n"
+                           "get_kernel('kernels-community/none', version=1)",
+                           self.one, status=1)
+        self.assertIn("not available in the local cache", said)
+
+    def test_what_is_pinned_and_cached_costs_no_request(self):
+        code = ("from kernels import get_kernel\n"
+                "check(get_kernel(%r, revision=%r))" % (REPO, self.one))
+        self.cached(code, self.one)
+        self.m.end()
+        self.m = self.again()
+        self.hub.reset()
+        self.cached(code, self.one)
+        self.assert_requests()
+
+    def again(self):
+        """The next mount, offline, on the same cache."""
+        return self.mount("--python=" + sys.prefix, "--offline",
+                          "--cache=" + self.m.cache, env=None,
+                          imports=("kernels-community/relu",))
+
+    def test_a_file_has_one_inode_by_every_path(self):
+        snapshot = self.m.at(".hub", FOLDER, "snapshots", self.one, "build")
+        self.assertEqual(os.listdir(snapshot), [variant])
+        for name in os.listdir(os.path.join(snapshot, variant)):
+            here = os.stat(os.path.join(snapshot, variant, name))
+            there = os.stat(os.path.join(self.real(self.one), name))
+            self.assertEqual((here.st_dev, here.st_ino),
+                             (there.st_dev, there.st_ino), name)
+
+    def test_the_layout(self):
+        m = self.m
+        self.assertEqual(m.ls(".hub"), [])
+        self.assertEqual(m.ls(".hub", FOLDER), ["refs", "snapshots"])
+        self.assertEqual(m.ls(".hub", FOLDER, "refs"), ["main", "v1", "v2"])
+        for name, commit in (("v1", self.one), ("v2", self.two)):
+            path = m.at(".hub", FOLDER, "refs", name)
+            self.assertEqual(m.text(path), commit)
+            st = os.lstat(path)
+            self.assertEqual((st.st_size, st.st_mode), (40, 0o100444))
+        self.assertIn(self.one, m.ls(".hub", FOLDER, "snapshots"))
+        self.assertEqual(
+            m.link(".hub", FOLDER, "snapshots", self.one, "README.md"),
+            "../../../../%s@%s/README.md" % (REPO, self.one))
+        self.assertTrue(m.text(".hub", FOLDER, "snapshots", self.one,
+                               "README.md"))
+        for path in ("trees", "blobs", "refs/v9", "refs/1", "refs/latest",
+                     "snapshots/v1", "snapshots/%s/python" % self.one,
+                     "snapshots/%s/build/torch-cpu" % self.one,
+                     "../models--kernels-community--relu",
+                     "../kernels--kernels-community--none"):
+            self.assertEqual(
+                errno_of(os.stat, m.at(".hub", FOLDER + "/" + path)),
+                "ENOENT", path)
+
+    # The folder of a kernel
+
+    def test_local_kernels_online(self):
+        for name, commit in (("relu", self.two), ("relu@v1", self.one)):
+            self.run_it("from kernels import get_kernel\n"
+                        "check(get_kernel(%r, version=2))" % REPO, commit,
+                        HF_ENDPOINT=self.hub.url,
+                        LOCAL_KERNELS="%s=%s" % (REPO, self.m.at(
+                            "kernels-community", name)))
+
+    def test_get_local_kernel(self):
+        for parts in ((REPO + "@v1",), (REPO + "@v1/build",),
+                      (REPO + "@v1/build/" + variant,)):
+            self.run_it("import pathlib\nfrom kernels import "
+                        "get_local_kernel\n"
+                        "check(get_local_kernel(pathlib.Path(%r)))"
+                        % self.m.at(*parts), self.one)
+
+    # Beside an import, in one process
+
+    IMPORT = "import relu; check(relu)\n"
+
+    def test_import_and_the_cache_in_both_orders(self):
+        get = ("from kernels import get_kernel\n"
+               "check(get_kernel(%r, version=2))\n" % REPO)
+        for code in (self.IMPORT + get, get + self.IMPORT):
+            self.cached(code, self.two, mount=True)
+
+    def test_import_and_get_local_kernel_in_both_orders(self):
+        get = ("import pathlib\nfrom kernels import get_local_kernel\n"
+               "check(get_local_kernel(pathlib.Path(%r)))\n"
+               % self.m.at(REPO))
+        for code in (self.IMPORT + get, get + self.IMPORT):
+            self.run_it(code, self.two, mount=True)
+
+    def test_a_foreign_cache_first_is_shared_or_refused_in_a_sentence(self):
+        said = self.run_it("""
+from kernels import get_kernel
+k = get_kernel(%r, version=2)
+assert not k.__file__.startswith(mount)
+try:
+    import relu
+    assert relu.relu(x).tolist() == [0.0, 2.0]
+    print("works")
+except ImportError as error:
+    assert "relu" in str(error)
+    print("refused:", error)
+""" % REPO, self.two, mount=True, HF_ENDPOINT=self.hub.url,
+            HF_HUB_CACHE=os.path.join(self.dir, "foreign"))
+        self.assertTrue("works" in said or "refused: " in said, said)
+
+
+if __name__ == "__main__":
+    unittest.main()
