@@ -15,15 +15,19 @@
  */
 #include "view_in.h"
 
+#include "options.h"
+
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "kernels/catalog.h"
 #include "kernels/source.h"
 #include "kernels/tree.h"
+#include "resolver/lockfile.h"
 #include "resolver/pick.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,19 +91,22 @@ static int is_there(void *arg, const struct repo_id *repo, const char *commit)
 	return repo_equal(repo, arg);
 }
 
-/* What is cached is there, and nobody is asked. */
+/* What is cached or locked is there, and nobody is asked. */
 static int look_repo(const struct look *l)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
+	struct world *world = l->v->world;
 	struct repo_id repo;
 	int r;
 
 	if (!read_repo(l->name, &repo))
 		return view_look_absent(l);
-	r = catalog_cached(l->v->world->catalog, repo.owner, is_there, &repo);
+	r = lockfile_default(&world->lock, &repo) ? 1 : 0;
+	if (r == 0)
+		r = catalog_cached(world->catalog, repo.owner, is_there, &repo);
 	if (r <= 0)
-		r = resolve_refs(l->v->world->resolve, &repo,
-				 view_in_memo(l->w), &a, l->err);
+		r = resolve_refs(world->resolve, &repo, view_in_memo(l->w), &a,
+				 l->err);
 	if (r < 0)
 		return r;
 	return view_look_make(l, (struct node_make){ .kind = NODE_HUB_REPO });
@@ -302,12 +309,41 @@ static int add_decided(void *arg, const struct ref *ref,
 	return 0;
 }
 
+/* What the lock names of it, which nobody need be asked for. */
+static void list_locked(struct listing *l)
+{
+	const struct lockfile *lock = &l->v->world->lock;
+
+	for (size_t i = 0; i < lock->count; i++) {
+		const struct lock_entry *e = &lock->entries[i];
+		char name[REF_REV_MAX + 1];
+
+		if (!repo_equal(&e->repo, l->repo))
+			continue;
+		if (e->has_version)
+			(void)snprintf(name, sizeof(name), "v%" PRIu64,
+				       e->version);
+		else
+			(void)text_copy(name, sizeof(name), e->revision);
+		if (!*name || strchr(name, '/') ||
+		    text_is_hex(name, REF_COMMIT_LEN))
+			continue;
+		l->add(l->arg, name, VIEW_FILE);
+		l->count++;
+	}
+}
+
 static int list_refs(struct listing *l, struct err *err)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	const struct source_refs *refs;
-	int r = resolve_refs(l->v->world->resolve, l->repo, view_in_memo(l->w),
-			     &a, err);
+	int r;
+
+	list_locked(l);
+	if (l->v->world->options->locked)
+		return 0;
+	r = resolve_refs(l->v->world->resolve, l->repo, view_in_memo(l->w), &a,
+			 err);
 
 	if (r == -EINPROGRESS || r == -ENOMEM)
 		return r;

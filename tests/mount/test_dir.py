@@ -85,6 +85,8 @@ class TestFolderOfOwners(DirCase):
         m = self.local("--offline")
         self.assertEqual(self.prints(m, "import my_relu; print(my_relu.X)"),
                          "7")
+        states = {s["url"]: s["state"] for s in m.json("status")["sources"]}
+        self.assertEqual(states, {self.url: "local"})
 
     def test_absent_names_are_enoent(self):
         self.put("acme/no-kernel", {"notes.txt": "no build/ in it"})
@@ -140,6 +142,34 @@ class TestFolderOfOwners(DirCase):
         again = self.local(cache="shared")
         self.assertEqual(self.prints(
             again, code, path=again.at("acme", commit, "python")), "7")
+
+    def test_changes_are_seen_after_refresh(self):
+        m = self.local("--refresh=1s")
+        first = m.link("acme", "my-relu@main")
+        self.assertEqual(self.prints(m, "import my_relu; print(my_relu.X)"),
+                         "7")
+        files = build("my-relu", {"__init__.py": "from .sub import X\n",
+                                  "sub.py": "X = 70\n"})
+        self.put("acme/my-relu", files)
+        next_ = wait_for(lambda: m.link("acme", "my-relu@main") != first and
+                         m.link("acme", "my-relu@main"), "the change")
+        self.assertEqual(self.prints(
+            m, "import my_relu; print(my_relu.X)",
+            path=m.at("acme", next_, "python")), "70")
+        # what was read before is what it was
+        self.assertEqual(m.text("acme", first, "build", UNIVERSAL, "sub.py"),
+                         "X = 7\n")
+
+    def test_refresh_of_a_verb_shows_what_is_there_now(self):
+        m = self.local()
+        first = m.link("acme", "my-relu@main")
+        self.put("acme/my-relu", {"README.md": "another\n"})
+        done = subprocess.run([PROGRAM, "refresh", m.path, "acme/my-relu"],
+                              env=m.environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=DEADLINE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        wait_for(lambda: m.link("acme", "my-relu@main") != first, "the new")
+        self.assertEqual(m.text("acme/my-relu@main/README.md"), "another\n")
 
     def test_without_refresh_a_mount_keeps_what_it_saw(self):
         m = self.local()

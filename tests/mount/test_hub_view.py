@@ -69,7 +69,7 @@ class HubView(MountCase):
     def setUp(self):
         super().setUp()
         self.m = self.mount("--python=" + sys.prefix, env=None,
-                            imports=("kernels-community",))
+                            cache="shared", imports=("kernels-community",))
         self.one, self.two = (self.commit(REPO, v) for v in ("v1", "v2"))
 
     def real(self, commit):
@@ -88,6 +88,13 @@ class HubView(MountCase):
         return self.run_it(code, commit, KERNELS_CACHE=self.m.at(".hub"),
                            HF_HUB_OFFLINE="1", **how)
 
+    def lock_file(self):
+        lock = os.path.join(self.dir, "kernels.lock")
+        with open(lock, "w", encoding="utf-8") as f:
+            json.dump([{"dependency": {"repo-id": REPO, "version": 1},
+                        "lock": {"commit": self.one}}], f, indent=2)
+        return lock
+
     # .hub/
 
     def test_get_kernel_by_version(self):
@@ -103,10 +110,7 @@ class HubView(MountCase):
                         % (REPO, revision), self.one)
 
     def test_load_kernel_with_a_lock_file(self):
-        lock = os.path.join(self.dir, "kernels.lock")
-        with open(lock, "w", encoding="utf-8") as f:
-            json.dump([{"dependency": {"repo-id": REPO, "version": 1},
-                        "lock": {"commit": self.one}}], f, indent=2)
+        lock = self.lock_file()
         self.cached("import pathlib\nfrom kernels import load_kernel\n"
                     "check(load_kernel(%r, lockfile=pathlib.Path(%r)))"
                     % (REPO, lock), self.one)
@@ -134,8 +138,22 @@ class HubView(MountCase):
     def again(self):
         """The next mount, offline, on the same cache."""
         return self.mount("--python=" + sys.prefix, "--offline",
-                          "--cache=" + self.m.cache, env=None,
-                          imports=("kernels-community/relu",))
+                          cache="shared", env=None, imports=(REPO,))
+
+    def test_a_lock_is_enough_when_nobody_can_be_asked(self):
+        lock = self.lock_file()
+        code = ("from kernels import get_kernel\n"
+                "check(get_kernel(%r, version=1))" % REPO)
+        self.cached(code, self.one)
+        for options in (["--locked"], ["--offline"]):
+            self.m.end()
+            self.m = self.mount(
+                "--python=" + sys.prefix, "--lock=" + lock, *options,
+                cache="shared", env=None, imports=(REPO,))
+            self.hub.reset()
+            self.cached(code, self.one)
+            self.assertIn("v1", self.m.ls(".hub", FOLDER, "refs"))
+            self.assert_requests()
 
     def test_a_file_has_one_inode_by_every_path(self):
         snapshot = self.m.at(".hub", FOLDER, "snapshots", self.one, "build")
