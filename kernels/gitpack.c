@@ -8,11 +8,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct gitpack {
 	const struct gitlib *g;
-	git_indexer *indexer; /* owned */
+	git_indexer *indexer;	       /* owned */
+	git_indexer_progress progress; /* it counts on it from call to call */
 };
 
 int gitpack_new(struct gitpack **out, const char *pack, struct err *err)
@@ -38,13 +38,11 @@ int gitpack_new(struct gitpack **out, const char *pack, struct err *err)
 
 int gitpack_add(struct gitpack *p, const void *s, size_t n, struct err *err)
 {
-	git_indexer_progress progress;
 	int r;
 
-	memset(&progress, 0, sizeof(progress));
 	if (n == 0)
 		return 0;
-	r = p->g->indexer_append(p->indexer, s, n, &progress);
+	r = p->g->indexer_append(p->indexer, s, n, &p->progress);
 	if (r == 0)
 		return 0;
 	(void)gitlib_fail(p->g, -1, "pack", err);
@@ -53,10 +51,7 @@ int gitpack_add(struct gitpack *p, const void *s, size_t n, struct err *err)
 
 int gitpack_end(struct gitpack *p, struct err *err)
 {
-	git_indexer_progress progress;
-
-	memset(&progress, 0, sizeof(progress));
-	if (p->g->indexer_commit(p->indexer, &progress) == 0)
+	if (p->g->indexer_commit(p->indexer, &p->progress) == 0)
 		return 0;
 	(void)gitlib_fail(p->g, -1, "pack", err);
 	return -EIO;

@@ -53,7 +53,8 @@ int lfs_pointer_parse(struct lfs_pointer *out, const char *s, size_t n,
 	word = cursor_until(&c, '\n');
 	if (cursor_left(&word) < sizeof(room))
 		memcpy(room, word.p, cursor_left(&word));
-	if (text_to_u64(room, TREE_FILE_MAX, &p.size) < 0)
+	if (strlen(room) != cursor_left(&word) ||
+	    text_to_u64(room, TREE_FILE_MAX, &p.size) < 0)
 		return bad_pointer(err, "of no size that a file can have");
 	if (!cursor_skip_char(&c, '\n') || !cursor_done(&c))
 		return bad_pointer(err, "and does not end where it should");

@@ -58,6 +58,12 @@ static int git_trusted(struct source *s, const struct repo_id *repo, bool *out,
 static int wrap(const struct git *g, const struct repo_id *repo,
 		const char *commit, int r, struct err *err)
 {
+	/* Larger than anything should be: the source's fault. */
+	if (r == -EFBIG) {
+		r = -EIO;
+		if (err)
+			err->code = EIO;
+	}
 	return err_wrap(err, r, "'%s/%s%s%s' at %s", repo->owner, repo->name,
 			*commit ? "@" : "", commit, g->source.url);
 }
