@@ -5,10 +5,9 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "metadata_text.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,7 +137,8 @@ struct shape {
 	const char *key; /* of the object itself, for messages */
 	const struct field *fields;
 	size_t count;
-	bool closed; /* unknown keys are refused */
+	size_t least; /* so many an array may hold; 0: all */
+	bool closed;  /* unknown keys are refused */
 };
 
 static int collect_object(const struct json *j, const struct shape *s,
@@ -173,12 +173,14 @@ static int collect(const struct json *j, const struct shape *s,
 	const struct json *item = json_first(j);
 
 	if (json_is_array(j)) {
-		if (json_count(j) != s->count)
+		size_t n = json_count(j);
+
+		if (n > s->count || n < (s->least ? s->least : s->count))
 			return err_set(err, EINVAL,
 				       "metadata: '%s' is an array of %zu "
 				       "values, expected %zu",
-				       s->key, json_count(j), s->count);
-		for (size_t i = 0; i < s->count; i++, item = json_next(item))
+				       s->key, n, s->count);
+		for (size_t i = 0; i < n; i++, item = json_next(item))
 			f[i] = item;
 	} else if (json_is_object(j)) {
 		int r = collect_object(j, s, f, err);
@@ -238,156 +240,28 @@ static int take_name(struct metadata *m, const struct json *j, struct err *err)
 	return take_text(&m->name, j, "name", err);
 }
 
-static bool is_blank(const char *s, size_t n)
-{
-	static const char *const wide[] = {
-		"\xc2\x85", "\u00a0", "\u1680", "\u2000", "\u2001",
-		"\u2002",   "\u2003", "\u2004", "\u2005", "\u2006",
-		"\u2007",   "\u2008", "\u2009", "\u200a", "\u2028",
-		"\u2029",   "\u202f", "\u205f", "\u3000",
-	};
-
-	if (n == 1)
-		return *s == ' ' || (*s >= '\t' && *s <= '\r');
-	for (size_t i = 0; i < sizeof(wide) / sizeof(*wide); i++) {
-		if (strlen(wide[i]) == n && !strncmp(s, wide[i], n))
-			return true;
-	}
-	return false;
-}
-
-/* Without the white space of Unicode at both ends. */
-static void trim(const char **s, const char **end)
-{
-	for (bool more = true; more;) {
-		size_t left = (size_t)(*end - *s);
-
-		more = false;
-		for (size_t n = 1; n <= 3 && n <= left && !more; n++) {
-			if (is_blank(*s, n)) {
-				*s += n;
-				more = true;
-			} else if (is_blank(*end - n, n)) {
-				*end -= n;
-				more = true;
-			}
-		}
-	}
-}
-
-/* Three numbers; white space around all and a '+' before each pass. */
 static int take_minver(struct metadata *m, const struct json *j,
 		       struct err *err)
 {
-	static const char what[] = "is no version of three numbers";
-	const char *s = json_string(j);
-	uint64_t part[3] = { 0 };
-	const char *end;
-
 	if (!j)
 		return 0;
-	if (!s)
+	if (!json_is_string(j))
 		return bad(err, "kernels-minver", "is no string");
-	end = s + strlen(s);
-	trim(&s, &end);
-	for (size_t i = 0; i < 3; i++) {
-		const char *start;
-
-		if (i && (s == end || *s++ != '.'))
-			return bad(err, "kernels-minver", what);
-		s += s < end && *s == '+';
-		for (start = s; s < end && isdigit((unsigned char)*s); s++) {
-			uint64_t digit = (uint64_t)(*s - '0');
-
-			if (part[i] > (UINT64_MAX - digit) / 10)
-				return bad(err, "kernels-minver", what);
-			part[i] = part[i] * 10 + digit;
-		}
-		if (s == start)
-			return bad(err, "kernels-minver", what);
-	}
-	if (s != end)
-		return bad(err, "kernels-minver", what);
-	(void)snprintf(m->minver, sizeof(m->minver), "%llu.%llu.%llu",
-		       (unsigned long long)part[0], (unsigned long long)part[1],
-		       (unsigned long long)part[2]);
-	return 0;
+	return metadata_text_minver(json_string(j), m->minver)
+		       ? 0
+		       : bad(err, "kernels-minver",
+			     "is no version of three numbers");
 }
 
-static bool is_scheme(const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (!isalpha((unsigned char)s[i]) &&
-		    (i == 0 ||
-		     (!isdigit((unsigned char)s[i]) && !strchr("+-.", s[i]))))
-			return false;
-	}
-	return n > 0;
-}
-
-static bool is_git_scheme(const char *s, size_t n)
-{
-	static const char *const schemes[] = {
-		"https",   "http",	"git",	    "ssh",
-		"git+ssh", "git+https", "git+http",
-	};
-
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (strlen(schemes[i]) == n && !strncasecmp(schemes[i], s, n))
-			return true;
-	}
-	return false;
-}
-
-/* "[user@]host[:port]…": a host, and a number where a port stands. */
-static bool is_authority(const char *s)
-{
-	size_t n = strcspn(s, "/?#");
-	const char *at = memrchr(s, '@', n);
-	const char *host = at ? at + 1 : s;
-	const char *end = s + n;
-	const char *colon =
-		*host == '[' ? NULL : memchr(host, ':', (size_t)(end - host));
-	uint32_t port = 0;
-
-	if (host == end || host == colon)
-		return false;
-	for (const char *p = colon ? colon + 1 : end; p < end; p++) {
-		if (!isdigit((unsigned char)*p))
-			return false;
-		port = port * 10 + (uint32_t)(*p - '0');
-		if (port > UINT16_MAX)
-			return false;
-	}
-	return true;
-}
-
-/* A git URL, or host:path as scp spells it. */
 static int check_git_url(const struct json *j, const char *key, struct err *err)
 {
 	const char *s = json_string(j);
-	const char *colon;
-	size_t slashes;
 
 	if (!j)
 		return 0;
 	if (!s)
 		return bad(err, key, "is no string");
-	colon = strchr(s, ':');
-	if (!colon || colon == s)
-		return bad(err, key, "is no git URL");
-	if (!is_scheme(s, (size_t)(colon - s)))
-		return colon[1] ? 0 : bad(err, key, "is no git URL");
-	if (!is_git_scheme(s, (size_t)(colon - s)))
-		return bad(err, key, "has an unknown scheme");
-	slashes = strspn(colon + 1, "/");
-	/* those of the web need no slashes, with the others a name could not
-	 * be told from a path */
-	if (!strncasecmp(s, "http", 4) || slashes == 2)
-		return is_authority(colon + 1 + slashes)
-			       ? 0
-			       : bad(err, key, "is no git URL");
-	return bad(err, key, "is no git URL");
+	return metadata_text_is_git_url(s) ? 0 : bad(err, key, "is no git URL");
 }
 
 static int check_strings(const struct json *j, const char *key, struct err *err)
@@ -425,7 +299,7 @@ static int take_depend(struct metadata_depend *d, const struct json *j,
 		       struct err *err)
 {
 	static const struct shape shape = { "kernel-depends", depend_fields,
-					    D_COUNT, true };
+					    D_COUNT, 0, true };
 	const struct json *f[D_COUNT] = { NULL };
 	int r = collect(j, &shape, f, err);
 
@@ -484,7 +358,7 @@ static int take_backend(struct metadata *m, const struct json *j,
 		"cann", "cpu", "cuda", "metal", "neuron", "rocm", "tpu", "xpu",
 	};
 	static const struct shape shape = { "backend", backend_fields, B_COUNT,
-					    false };
+					    0, false };
 	const struct json *f[B_COUNT] = { NULL };
 	const char *type;
 	int r = collect(j, &shape, f, err);
@@ -527,7 +401,7 @@ static int take_files(struct metadata *m, const struct json *files,
 static int take_digest(struct metadata *m, const struct json *j,
 		       struct err *err)
 {
-	static const struct shape shape = { "digest", digest_fields, G_COUNT,
+	static const struct shape shape = { "digest", digest_fields, G_COUNT, 0,
 					    false };
 	const struct json *f[G_COUNT] = { NULL };
 	const char *algorithm;
@@ -569,11 +443,12 @@ static int take_provenance(struct metadata *m, const struct json *j,
 			   struct err *err)
 {
 	static const struct shape shape = { "provenance", provenance_fields,
-					    P_COUNT, false };
+					    P_COUNT, 0, false };
 	static const struct shape builder = { "provenance.kernel-builder",
-					      builder_fields, O_COUNT, false };
+					      builder_fields, O_COUNT, 1,
+					      false };
 	static const struct shape kernel = { "provenance.kernel", kernel_fields,
-					     O_COUNT - 1, false };
+					     O_COUNT - 1, 0, false };
 	const struct json *p[P_COUNT] = { NULL };
 	const struct json *b[O_COUNT] = { NULL };
 	const struct json *k[O_COUNT - 1] = { NULL };
@@ -631,7 +506,7 @@ static int take_fields(struct metadata *m, const struct json **f,
 int metadata_parse(struct metadata *out, const char *s, size_t n,
 		   struct err *err)
 {
-	static const struct shape shape = { "metadata", top_fields, F_COUNT,
+	static const struct shape shape = { "metadata", top_fields, F_COUNT, 0,
 					    false };
 	AUTO(auto_json) struct json *root = NULL;
 	const struct json *f[F_COUNT] = { NULL };
