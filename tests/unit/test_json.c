@@ -236,6 +236,66 @@ static void reads_whole_numbers_only(void **state)
 	}
 }
 
+static void strict_documents_are_those_of_others(void **state)
+{
+	static const char *const bad[] = {
+		"01",	 "[1.]",       "[-]",	       "[1e]",
+		"[.5]",	 "[1,\v2]",    "\x01[]",       "[00]",
+		"[-01]", "[\"a\tb\"]", "{\"a\": 0x1}",
+	};
+	static const char *const good[] = {
+		"0",
+		"[-0, 1.5e+3, 10, 1E0]",
+		"{\"1\": [\"-01\", {}, 3]}",
+		"\"\\\"01\"",
+		"[]",
+		"[[[1], 2], [{\"a\": {}}, 3]]",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct json *j = NULL;
+
+		if (json_parse_strict(&j, bad[i], strlen(bad[i]), NULL) !=
+		    -EINVAL)
+			fail_msg("'%s' was not refused", bad[i]);
+		assert_null(j);
+	}
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		struct json *j = NULL;
+
+		if (json_parse_strict(&j, good[i], strlen(good[i]), NULL) != 0)
+			fail_msg("'%s' was refused", good[i]);
+		json_free(j);
+	}
+}
+
+static void whole_numbers_are_spelled_with_digits_alone(void **state)
+{
+	static const char s[] = "{\"a\": [1.0, \"2\", -3, 1e3, true], "
+				"\"b\": {\"c\": 18446744073709551615}, "
+				"\"d\": 9007199254740993, "
+				"\"e\": 18446744073709551616, \"f\": 0}";
+	struct json *j = NULL;
+	uint64_t n = 7;
+
+	(void)state;
+	assert_int_equal(json_parse_strict(&j, s, strlen(s), NULL), 0);
+	for (const struct json *i = json_first(json_get(j, "a")); i;
+	     i = json_next(i))
+		assert_false(json_whole(i, &n));
+	assert_false(json_whole(json_get(j, "e"), &n));
+	assert_false(json_whole(NULL, &n));
+	assert_int_equal(n, 7);
+	assert_true(json_whole(json_get(json_get(j, "b"), "c"), &n));
+	assert_true(n == UINT64_MAX);
+	assert_true(json_whole(json_get(j, "d"), &n));
+	assert_true(n == UINT64_C(9007199254740993));
+	assert_true(json_whole(json_get(j, "f"), &n));
+	assert_true(n == 0);
+	json_free(j);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -247,6 +307,8 @@ int main(void)
 		cmocka_unit_test(reads_what_is_there),
 		cmocka_unit_test(answers_for_what_is_not_there),
 		cmocka_unit_test(reads_whole_numbers_only),
+		cmocka_unit_test(strict_documents_are_those_of_others),
+		cmocka_unit_test(whole_numbers_are_spelled_with_digits_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
