@@ -307,6 +307,15 @@ bool catalog_is_down(struct catalog *c, const struct repo_id *repo)
 	       source_is_down(home);
 }
 
+int catalog_alive(struct catalog *c, const struct repo_id *repo,
+		  struct err *err)
+{
+	struct source *home;
+	int r = source_home(c->source, repo, false, &home, err);
+
+	return r == 0 && home->ops->alive ? home->ops->alive(home, err) : r;
+}
+
 bool catalog_one_source(const struct catalog *c)
 {
 	return !c->source->ops->home || c->source->member_count == 1;

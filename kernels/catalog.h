@@ -75,6 +75,9 @@ bool catalog_one_source(const struct catalog *c);
 void catalog_refresh(struct catalog *c, const struct repo_id *repo);
 /* Did the repository's source, as far as it is known, not answer just now? */
 bool catalog_is_down(struct catalog *c, const struct repo_id *repo);
+/* One cheap try whether it does now: 0 or -errno. */
+int catalog_alive(struct catalog *c, const struct repo_id *repo,
+		  struct err *err);
 
 /* The content of a small file of a commit, verified, through the store. */
 int catalog_read(struct catalog *c, const struct repo_id *repo,

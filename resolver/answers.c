@@ -87,6 +87,7 @@ int answers_absent_note(struct resolve *r, int result, int64_t *keep_ms)
 
 /* Longer than this is too long to be had for every name again. */
 #define LONG_SILENCE_MS 1000
+#define PAUSE_MAX_MS 60000
 
 bool answers_is_silence(int result)
 {
@@ -98,19 +99,49 @@ int64_t answers_moving_ms(const struct resolve *r)
 	return r->o.refresh_ms > 0 ? r->o.refresh_ms : -1;
 }
 
+/* Only one gets to end a pause: who finds it over begins the next one. */
+static bool begin_pause(struct resolve *r, int64_t from)
+{
+	int64_t len = __atomic_load_n(&r->pause_len_ms, __ATOMIC_RELAXED);
+
+	if (len < ANSWERS_FAILURE_MS)
+		len = ANSWERS_FAILURE_MS;
+	if (!__atomic_compare_exchange_n(&r->pause_ms, &from, io_now_ms() + len,
+					 false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return false;
+	len = len < PAUSE_MAX_MS / 2 ? 2 * len : PAUSE_MAX_MS;
+	__atomic_store_n(&r->pause_len_ms, len, __ATOMIC_RELAXED);
+	return true;
+}
+
+static void end_pause(struct resolve *r)
+{
+	__atomic_store_n(&r->pause_ms, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->pause_len_ms, 0, __ATOMIC_RELAXED);
+}
+
 bool answers_is_paused(struct resolve *r, const struct repo_id *repo)
 {
-	return io_now_ms() < __atomic_load_n(&r->pause_ms, __ATOMIC_RELAXED) &&
-	       catalog_is_down(r->catalog, repo);
+	int64_t until = __atomic_load_n(&r->pause_ms, __ATOMIC_RELAXED);
+
+	if (!until || !catalog_is_down(r->catalog, repo))
+		return false;
+	if (io_now_ms() < until || !begin_pause(r, until))
+		return true;
+	if (catalog_alive(r->catalog, repo, NULL) < 0)
+		return true;
+	end_pause(r);
+	return false;
 }
 
 void answers_pause(struct resolve *r, int64_t asked_ms, int result)
 {
-	int64_t now = io_now_ms();
-
-	if (source_is_silence(result) && now - asked_ms >= LONG_SILENCE_MS)
-		__atomic_store_n(&r->pause_ms, now + ANSWERS_FAILURE_MS,
-				 __ATOMIC_RELAXED);
+	if (!source_is_silence(result))
+		return;
+	if (io_now_ms() - asked_ms >= LONG_SILENCE_MS)
+		(void)begin_pause(
+			r, __atomic_load_n(&r->pause_ms, __ATOMIC_RELAXED));
 }
 
 /* ---- what the config names ---- */

@@ -56,9 +56,10 @@ struct resolve {
 	struct memo *memo[ANSWERS_COUNT]; /* owned */
 	struct decided *decided;	  /* owned */
 	const struct ref **by_repo;	  /* owned; o.named by repository */
-	/* __atomic: a source that took long to say nothing is not asked for
-	 * what is known from before until then */
-	int64_t pause_ms;
+	/* __atomic: until when a source that took long to say nothing is
+	 * not asked for what is known from before, and for how long the next
+	 * time */
+	int64_t pause_ms, pause_len_ms;
 	/* __atomic: when names turned out not to exist, a ring */
 	int64_t absent_ms[ANSWERS_ABSENT_PER_MINUTE];
 	unsigned absent_next; /* __atomic */
@@ -98,8 +99,12 @@ const struct ref *answers_named(const struct resolve *r,
 /* -EPERM when only what is locked may be used and this is not. */
 int answers_locked(const struct resolve *r, const struct repo_id *repo,
 		   const char *commit, struct err *err);
-/* Has its source just taken long to say nothing? */
+/*
+ * Has its source just taken long to say nothing? When the pause is over, the
+ * first to ask makes one cheap try instead of a patient question.
+ */
 bool answers_is_paused(struct resolve *r, const struct repo_id *repo);
+/* What became of a question that was asked at `asked_ms`. */
 void answers_pause(struct resolve *r, int64_t asked_ms, int result);
 
 enum catalog_reach answers_reach(enum memo_stage stage);

@@ -208,9 +208,11 @@ static int take_ref(const struct source_refs *refs, const struct ref *ref,
 	return 0;
 }
 
-/* As the source had it when it last answered. */
+/* As the source had it when it last answered: no decision, soon looked at
+ * again. */
 static int last_known(struct resolve *r, const struct ref *ref,
-		      const char *text, struct resolve_commit *out)
+		      const char *text, struct resolve_commit *out,
+		      int64_t *keep_ms)
 {
 	struct source_refs refs = { 0 };
 	int64_t age_s = 0;
@@ -225,6 +227,7 @@ static int last_known(struct resolve *r, const struct ref *ref,
 	if (n < 0)
 		return n;
 	out->last_known = true;
+	*keep_ms = ANSWERS_FAILURE_MS;
 	log_debug("resolve", "'%s': going on with %s, as it was %lld s ago",
 		  text, out->commit, (long long)age_s);
 	return 0;
@@ -255,14 +258,13 @@ static int from_refs(struct resolve *r, const struct ref *ref, const char *text,
 	(void)snprintf(repo, sizeof(repo), "%s/%s", ref->repo.owner,
 		       ref->repo.name);
 	if (answers_is_paused(r, &ref->repo) &&
-	    last_known(r, ref, text, out) == 0)
+	    last_known(r, ref, text, out, keep_ms) == 0)
 		return 0;
 	n = memo_ask_blocking(r->memo[ANSWERS_REFS], repo, strlen(repo), &look,
 			      &why);
-	if (answers_is_silence(n) && last_known(r, ref, text, out) == 0) {
-		*keep_ms = ANSWERS_FAILURE_MS;
+	if (answers_is_silence(n) &&
+	    last_known(r, ref, text, out, keep_ms) == 0)
 		return 0;
-	}
 	if (n < 0) {
 		if (err)
 			*err = why;
