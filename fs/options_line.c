@@ -30,6 +30,8 @@ static const struct flag flags[] = {
 	{ "json", '\0', offsetof(struct options, json), NULL },
 	{ "help", 'h', offsetof(struct options, help), NULL },
 	{ "version", 'V', offsetof(struct options, version), NULL },
+	{ "all-variants", '\0', offsetof(struct options, all_variants), NULL },
+	{ "range", '\0', offsetof(struct options, range), "RANGE" },
 };
 
 #define FLAGS (sizeof(flags) / sizeof(*flags))

@@ -253,6 +253,28 @@ int resolve_build(struct resolve *r, const struct repo_id *repo,
 	return ask(r, ANSWERS_BUILD, &k, w, out, err);
 }
 
+int resolve_folder_blocking(struct resolve *r, const struct repo_id *repo,
+			    const char *commit, const char *dir,
+			    struct resolve_answer *out, struct err *err)
+{
+	struct answers_key k;
+
+	if (answers_key_set(&k, repo, commit, ':', dir) < 0)
+		return err_set(err, ENAMETOOLONG, "'%.80s'", dir);
+	return ask_blocking(r, ANSWERS_FOLDER, &k, out, err);
+}
+
+int resolve_build_blocking(struct resolve *r, const struct repo_id *repo,
+			   const char *commit, const char *variant,
+			   struct resolve_answer *out, struct err *err)
+{
+	struct answers_key k;
+
+	if (answers_key_set(&k, repo, commit, ':', variant) < 0)
+		return err_set(err, ENAMETOOLONG, "'%.80s'", variant);
+	return ask_blocking(r, ANSWERS_BUILD, &k, out, err);
+}
+
 static int pick_key(struct answers_key *k, const struct repo_id *repo,
 		    const char *commit, const struct env *env, struct err *err)
 {

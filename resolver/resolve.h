@@ -114,12 +114,18 @@ int resolve_pick(struct resolve *r, const struct repo_id *repo,
 int resolve_kernels(struct resolve *r, const char *owner, struct memo_waiter *w,
 		    struct resolve_answer *out, struct err *err);
 
-/* The same three for who may wait (verbs, workers). */
+/* The same for who may wait (verbs, workers). */
 int resolve_commit_blocking(struct resolve *r, const struct ref *ref,
 			    struct resolve_answer *out, struct err *err);
 int resolve_pick_blocking(struct resolve *r, const struct repo_id *repo,
 			  const char *commit, const struct env *env,
 			  struct resolve_answer *out, struct err *err);
+int resolve_folder_blocking(struct resolve *r, const struct repo_id *repo,
+			    const char *commit, const char *dir,
+			    struct resolve_answer *out, struct err *err);
+int resolve_build_blocking(struct resolve *r, const struct repo_id *repo,
+			   const char *commit, const char *variant,
+			   struct resolve_answer *out, struct err *err);
 int resolve_kernels_blocking(struct resolve *r, const char *owner,
 			     struct resolve_answer *out, struct err *err);
 

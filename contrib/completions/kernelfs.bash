@@ -4,13 +4,14 @@
 _kernelfs()
 {
 	local cur prev verbs options word verb
-	verbs='mount umount env resolve why status refresh cache doctor help version'
+	verbs='mount umount env resolve lock fetch verify why status refresh
+		cache doctor help version'
 	options='--source= --mirror= --offline --insecure --cache=
 		--cache-size= --min-free= --tier= --lock= --locked --refresh=
 		--trust= --import= --python= --env=
 		--backend= --token-file= --connect-timeout= --stall-timeout=
 		--deadline= --connections= --config= --log= --log-level=
-		--foreground --debug --json --help --version'
+		--foreground --debug --all-variants --range= --json --help --version'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}
@@ -51,7 +52,7 @@ _kernelfs()
 		return
 		;;
 	--source | --mirror | --trust | --import | --*-timeout | --deadline | \
-		--connections | --cache-size | --min-free | --refresh | -o)
+		--connections | --cache-size | --min-free | --refresh | --range | -o)
 		return
 		;;
 	esac

@@ -30,10 +30,11 @@ static const struct cli_verb verbs[] = {
 	  "Found without running Python: --python, VIRTUAL_ENV,\n"
 	  "CONDA_PREFIX, or python3 on PATH; --env replaces it.\n",
 	  0, 0, true, true, verb_env },
-	{ "resolve", "resolve REPO[@REV] [--json]",
+	{ "resolve", "resolve REPO[@REV] [--range RANGE] [--json]",
 	  "which build of a kernel fits, and why not the others",
-	  "REPO is owner/name; REV a version, branch, tag or commit. No mount\n"
-	  "is needed. Exit code 3: no build fits this environment.\n",
+	  "REPO is owner/name; REV a version, branch, tag, commit or range. No\n"
+	  "mount is needed. A range can stand by itself, for shells read < and\n"
+	  "> and !: --range '>=1.2,<2'. Exit code 3: no build fits.\n",
 	  1, 1, true, true, verb_resolve },
 	{ "lock", "lock [FOLDER | pyproject.toml]",
 	  "write kernels.lock for a project: kernels and all they need",
@@ -42,6 +43,17 @@ static const struct cli_verb verbs[] = {
 	  "all machines: every build's dependencies are in it. Without a\n"
 	  "word: of the current folder.\n",
 	  0, 1, true, false, verb_lock },
+	{ "fetch", "fetch [REPO[@REV]...] [--lock FILE] [--all-variants]",
+	  "bring kernels into the cache before they are used",
+	  "Each with what it needs: the build that fits, or all of them with\n"
+	  "--all-variants. Without REPO, all that the lock file lists. --env\n"
+	  "is for another machine.\n",
+	  0, 64, true, true, verb_fetch },
+	{ "verify", "verify [REPO[@REV]...] [--lock FILE] [--all-variants]",
+	  "prove that the cache holds kernels, whole and unchanged",
+	  "Every file is hashed; no request is made. Hashes of an old lock file\n"
+	  "are compared, too. Exit code 4: something is missing or damaged.\n",
+	  0, 64, true, true, verb_verify },
 	{ "why", "why PATH [--json]", "explain a path in a mount",
 	  "An import name, a commit, or anything in one.\n", 1, 1, false, true,
 	  verb_why },
@@ -127,17 +139,24 @@ void cli_say(const char *fmt, ...)
 	va_end(ap);
 }
 
-int cli_fail(int r, const struct err *err)
+int cli_code(int r)
 {
-	cli_say("%s", err_text(err));
 	switch (-r) {
 	case EINVAL:
 		return CLI_MISUSE;
 	case ERR_MISMATCH:
 		return CLI_MISMATCH;
+	case ERR_NO_BUILD:
+		return CLI_NO_BUILD;
 	default:
 		return CLI_FAILED;
 	}
+}
+
+int cli_fail(int r, const struct err *err)
+{
+	cli_say("%s", err_text(err));
+	return cli_code(r);
 }
 
 int cli_misuse(const char *fmt, ...)

@@ -48,6 +48,8 @@ const char *cli_verb_nearest(const char *name);
 
 /* A line on stderr. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The exit code of -errno. */
+int cli_code(int r);
 /* Say the sentence of a failure; its exit code. */
 int cli_fail(int r, const struct err *err);
 /* Say a sentence and how to go on. */
@@ -63,6 +65,7 @@ void cli_add_bytes(struct text *out, unsigned long long bytes);
 int verb_cache(const struct cli *c);
 int verb_doctor(const struct cli *c);
 int verb_env(const struct cli *c);
+int verb_fetch(const struct cli *c);
 int verb_help(const struct cli *c);
 int verb_lock(const struct cli *c);
 int verb_mount(const struct cli *c);
@@ -72,6 +75,7 @@ int verb_refresh(const struct cli *c);
 int verb_resolve(const struct cli *c);
 int verb_status(const struct cli *c);
 int verb_umount(const struct cli *c);
+int verb_verify(const struct cli *c);
 int verb_version(const struct cli *c);
 int verb_why(const struct cli *c);
 

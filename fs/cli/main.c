@@ -36,6 +36,10 @@ static int run_verb(const struct cli_verb *v, const struct cli *c)
 				  v->name, v->synopsis);
 	if (c->o->lazy && v->run != verb_umount)
 		return cli_misuse("-z is for umount");
+	if (c->o->all_variants && v->run != verb_fetch && v->run != verb_verify)
+		return cli_misuse("--all-variants is for fetch and verify");
+	if (c->o->range && v->run != verb_resolve)
+		return cli_misuse("--range is for resolve");
 	if (v->run == verb_mount)
 		r = verb_mount_source(c, &err);
 	/* A config file says where the log of a mount goes, not ours. */

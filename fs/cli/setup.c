@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "setup.h"
 
+#include "cli.h"
+
 #include "base/err.h"
 #include "base/lock.h"
 #include "base/log.h"
@@ -79,4 +81,27 @@ void setup_watch(struct world *w)
 int setup_interrupted(void)
 {
 	return __atomic_load_n(&caught, __ATOMIC_ACQUIRE);
+}
+
+int setup_run(const struct cli *c, setup_work *work)
+{
+	struct err err = ERR_INIT;
+	struct world *w = NULL;
+	int code, r;
+
+	r = setup_signals(&err);
+	if (r == 0)
+		r = world_new(&w, c->o, &err);
+	if (r == 0) {
+		setup_watch(w);
+		r = work(c, w, &err);
+	}
+	code = setup_interrupted();
+	if (code == 0)
+		code = r < 0 ? cli_fail(r, &err) : r;
+	if (w) {
+		setup_watch(NULL);
+		world_free(w);
+	}
+	return code;
 }

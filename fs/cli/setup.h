@@ -24,4 +24,13 @@ void setup_watch(struct world *w); /* NULL: before it is freed */
 /* 0, or the exit code of the signal that came: 128 and its number. */
 int setup_interrupted(void);
 
+/*
+ * All of that around one piece of work: signals, a world, the work, and the
+ * end of both. What the work returns is the exit code, or -errno with a
+ * sentence that is said; an interrupted one has the signal's.
+ */
+struct cli;
+typedef int setup_work(const struct cli *c, struct world *w, struct err *err);
+int setup_run(const struct cli *c, setup_work *work);
+
 #endif

@@ -83,28 +83,37 @@ static int answer(const struct cli *c, struct world *w, const struct ref *ref,
 	return p->refused == ERR_NO_BUILD ? CLI_NO_BUILD : CLI_FAILED;
 }
 
-/* What happens between threads being born and their end. */
-static int with_world(const struct cli *c, const struct ref *ref)
+/* owner/repo[@rev], or owner/repo with what stands behind --range. */
+static int parse_ref(struct ref *out, const struct cli *c, struct err *err)
 {
-	struct err err = ERR_INIT;
-	struct world *w = NULL;
-	int code, r;
+	AUTO(auto_text) struct text t = TEXT_INIT(REF_TEXT_MAX);
+	const char *word = c->words[0];
+	int r;
 
-	r = setup_signals(&err);
-	if (r == 0)
-		r = world_new(&w, c->o, &err);
-	if (r == 0) {
-		setup_watch(w);
-		r = answer(c, w, ref, &err);
-	}
-	code = setup_interrupted();
-	if (code == 0)
-		code = r < 0 ? cli_fail(r, &err) : r;
-	if (w) {
-		setup_watch(NULL);
-		world_free(w);
-	}
-	return code;
+	if (!c->o->range)
+		return ref_parse(out, word, err);
+	if (strchr(word, '@'))
+		return err_set(err, EINVAL,
+			       "'%.200s' has a revision already; --range is "
+			       "in its place",
+			       word);
+	text_printf(&t, "%s@%s", word, c->o->range);
+	r = text_failed(&t) ? err_set(err, EINVAL, "--range: is too long")
+			    : ref_parse(out, text_str(&t), err);
+	if (r == 0 && out->kind != REV_RANGE)
+		return err_set(err, EINVAL,
+			       "--range: '%.200s' is no range; write "
+			       "'>=1.2,<2', '~=1.2' or '==1.*'",
+			       c->o->range);
+	return r;
+}
+
+static int work(const struct cli *c, struct world *w, struct err *err)
+{
+	struct ref ref;
+	int r = parse_ref(&ref, c, err);
+
+	return r < 0 ? r : answer(c, w, &ref, err);
 }
 
 int verb_resolve(const struct cli *c)
@@ -113,10 +122,8 @@ int verb_resolve(const struct cli *c)
 	struct ref ref;
 	int r;
 
-	r = ref_parse(&ref, c->words[0], &err);
+	r = parse_ref(&ref, c, &err);
 	if (r == 0)
 		r = setup_log(c->o, &err);
-	if (r < 0)
-		return cli_fail(r, &err);
-	return with_world(c, &ref);
+	return r < 0 ? cli_fail(r, &err) : setup_run(c, work);
 }

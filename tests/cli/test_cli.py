@@ -12,8 +12,8 @@ import unittest
 
 from case import ENV_CPU, KERNELFS, ROOT, Case
 
-VERBS = ["mount", "umount", "env", "resolve", "why", "status", "refresh",
-         "cache", "doctor", "help", "version"]
+VERBS = ["mount", "umount", "env", "resolve", "lock", "fetch", "verify",
+         "why", "status", "refresh", "cache", "doctor", "help", "version"]
 OPTIONS = ["source", "cache", "trust", "import", "python", "env", "backend",
            "token-file", "connect-timeout", "stall-timeout", "deadline",
            "connections", "config", "log", "log-level", "mirror",
