@@ -304,6 +304,7 @@ class Failures(Case):
             s.bind(("127.0.0.1", 0))
             url = "http://127.0.0.1:%d" % s.getsockname()[1]
         self.bad(1, url, "resolve", "acme/relu", "--source=" + url,
+                 "--log-level=error",
                  "--deadline=2s")
         self.assertEqual(self.leftovers(), [])
 
@@ -311,6 +312,7 @@ class Failures(Case):
         self.start_hub()
         self.hub.fault("stall", path="refs")
         done = self.bad(1, self.hub.url, "resolve", "acme/relu",
+                        "--log-level=error",
                         "--stall-timeout=300ms", "--deadline=1s")
         self.assertEqual(done.out, "")
 
