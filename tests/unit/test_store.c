@@ -423,87 +423,6 @@ static void hangs_on_no_fifo(void **state)
 	store_free(s);
 }
 
-/* ---- who may use the folder ---- */
-
-static void makes_the_folder_and_its_parents_for_us_alone(void **state)
-{
-	char path[2 * SCRATCH_MAX];
-	struct store *s;
-	struct stat st;
-
-	(void)state;
-	path_in(path, "a/b/cache");
-	s = store_at(path);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0700);
-	store_free(s);
-	path_in(path, "a/b/cache/CACHEDIR.TAG");
-	assert_int_equal(stat(path, &st), 0);
-}
-
-static void assert_refused(const char *path, int code, const char *says)
-{
-	struct err err = ERR_INIT;
-	struct store *s = NULL;
-
-	assert_int_equal(store_new(&s, path, &err), code);
-	assert_null(s);
-	if (!strstr(err.text, says) || !strstr(err.text, path))
-		fail_msg("'%s' does not say '%s'", err.text, says);
-}
-
-static void refuses_a_folder_that_others_can_write(void **state)
-{
-	(void)state;
-	assert_int_equal(chmod(dir, 0777), 0);
-	assert_refused(dir, -EPERM, "others");
-	assert_int_equal(chmod(dir, 01777), 0);
-	assert_refused(dir, -EPERM, "others");
-	assert_int_equal(chmod(dir, 0700), 0);
-	if (geteuid() == 0) {
-		assert_int_equal(chown(dir, 12345, (gid_t)-1), 0);
-		assert_refused(dir, -EPERM, "belongs to user 12345");
-		assert_int_equal(chown(dir, 0, (gid_t)-1), 0);
-	}
-}
-
-static void refuses_what_is_no_folder(void **state)
-{
-	char path[2 * SCRATCH_MAX];
-
-	(void)state;
-	scratch_put(dir, "file", "x", 1);
-	path_in(path, "file");
-	assert_refused(path, -ENOTDIR, "cache");
-	path_in(path, "file/below");
-	assert_refused(path, -ENOTDIR, "cache");
-}
-
-static void shares_with_a_group_what_the_group_may_write(void **state)
-{
-	char path[2 * SCRATCH_MAX];
-	mode_t umask_was = umask(077);
-	struct stat st;
-	struct store *s;
-	struct digest d = digest_of("shared", 6);
-	int fd;
-
-	(void)state;
-	assert_int_equal(chmod(dir, 02770), 0);
-	s = store_at(dir);
-	assert_int_equal(take_in(s, "shared", NULL), 0);
-	(void)umask(umask_was);
-	path_in(path, "blobs");
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 02770);
-	assert_holds(s, "shared");
-	fd = store_open(s, NULL, &d, 6);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0444);
-	(void)close(fd);
-	store_free(s);
-}
-
 /* ---- cannot be written ---- */
 
 /* In a child with its own mounts: 0, or 77 where that is not allowed. */
@@ -790,10 +709,6 @@ int main(void)
 		TEST(goes_without_hard_links),
 		TEST(opens_no_link_and_replaces_what_is_no_blob),
 		TEST(hangs_on_no_fifo),
-		TEST(makes_the_folder_and_its_parents_for_us_alone),
-		TEST(refuses_a_folder_that_others_can_write),
-		TEST(refuses_what_is_no_folder),
-		TEST(shares_with_a_group_what_the_group_may_write),
 		TEST(says_so_when_the_disk_is_full),
 		TEST(reads_on_when_the_cache_is_read_only),
 		TEST(reads_on_in_a_folder_that_we_may_not_write),
