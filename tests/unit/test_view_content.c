@@ -125,6 +125,7 @@ static void reads_what_the_source_holds(void **state)
 		holds(f, RELU "/build/" BEST "/sub/_k.so", "library", 7);
 		holds(f, RELU "/build/stray.txt", "no build", 8);
 		holds(f, RELU "/" STRANGE, "strange", 7);
+		holds(f, HUB "/refs/v1", FAKE_C1, REF_COMMIT_LEN);
 		holds(f, "relu/__init__.py", door_stub()->text,
 		      door_file_size(door_stub()));
 		holds(f, RELU "/python/relu/__init__.py", door_stub()->text,
