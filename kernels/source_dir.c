@@ -278,14 +278,19 @@ static int read_url(const char *url, struct text *path)
 	if (!text_starts(url, "file://") || *s != '/' || strpbrk(s, "?#"))
 		return -EINVAL;
 	for (; *s; s++) {
-		int high = *s == '%' ? hex_digit(s[1]) : 0;
-		int low = *s == '%' && high >= 0 ? hex_digit(s[2]) : 0;
-		char c = *s == '%' ? (char)(high << 4 | low) : *s;
+		char c = *s;
 
-		if (high < 0 || low < 0 || (unsigned char)c < ' ' || c == 0x7f)
-			return -EINVAL;
-		if (*s == '%')
+		if (c == '%') {
+			int high = hex_digit(s[1]);
+			int low = high < 0 ? -1 : hex_digit(s[2]);
+
+			if (low < 0)
+				return -EINVAL;
+			c = (char)(high * 16 + low);
 			s += 2;
+		}
+		if ((unsigned char)c < ' ' || c == 0x7f)
+			return -EINVAL;
 		if (c != '/' || !path->len || path->s[path->len - 1] != '/')
 			text_add_char(path, c);
 	}
