@@ -67,7 +67,7 @@ _kernelfs()
 			$(compgen -d -- "$cur"))
 	elif [[ $verb == cache ]]; then
 		COMPREPLY=($(compgen -W 'ls gc verify' -- "$cur"))
-	elif [[ $verb == why ]]; then
+	elif [[ $verb == @(why|lock) ]]; then
 		COMPREPLY=($(compgen -f -- "$cur"))
 	elif [[ $verb == @(mount|umount|status|refresh) ]]; then
 		COMPREPLY=($(compgen -d -- "$cur"))

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "kernels/http.h"
+#include "kernels/metadata.h"
 #include "kernels/store.h"
 #include "kernels/tree.h"
 
@@ -122,7 +123,10 @@ static int fake_file(struct source *s, const struct source_file *file,
 
 	if (f->result)
 		return err_set(err, -f->result, "told so");
-	assert_string_equal(file->path, "build/x/file");
+	if (file->size == SOURCE_SIZE_UNKNOWN)
+		assert_string_equal(file->path, "build/x/metadata.json");
+	else
+		assert_string_equal(file->path, "build/x/file");
 	r = sink->begin(sink, 0, err);
 	if (!r)
 		r = sink->write(sink, "torn", 4, err);
@@ -542,6 +546,59 @@ static void a_file_over_the_readers_limit_is_not_asked_for(void **state)
 	text_done(&t);
 }
 
+/* ---- metadata by its path ---- */
+
+static const char meta[] =
+	"{\"name\": \"relu\", \"id\": \"_relu\", \"version\": 1, "
+	"\"license\": \"MIT\", \"python-depends\": [], \"backend\": "
+	"{\"type\": \"cpu\"}, \"kernel-depends\": [{\"repo-id\": "
+	"\"o/base\", \"version\": 3}]}";
+
+static int read_meta(struct world *w, enum catalog_reach reach)
+{
+	struct metadata m = { .depend_count = 0 };
+	int r;
+
+	w->err = (struct err)ERR_INIT;
+	r = catalog_metadata(w->catalog, &relu, C1, "x", reach, &m, &w->err);
+	if (r == 0) {
+		assert_int_equal(m.depend_count, 1);
+		assert_string_equal(m.depends[0].repo_id, "o/base");
+		assert_int_equal(m.depends[0].version, 3);
+	}
+	metadata_done(&m);
+	return r;
+}
+
+static void metadata_is_asked_for_once_without_a_listing(void **state)
+{
+	struct world *w = *state;
+
+	w->fake.body = meta;
+	assert_int_equal(read_meta(w, CATALOG_DISK), -EAGAIN);
+	assert_int_equal(w->fake.asked, 0);
+	assert_int_equal(read_meta(w, CATALOG_SOURCE), 0);
+	assert_int_equal(w->fake.asked, 1);
+	again(w);
+	assert_int_equal(read_meta(w, CATALOG_DISK), 0);
+	assert_int_equal(w->fake.asked, 0);
+}
+
+static void metadata_that_is_broken_is_not_kept(void **state)
+{
+	struct world *w = *state;
+
+	w->fake.body = "{";
+	assert_int_equal(read_meta(w, CATALOG_SOURCE), -EINVAL);
+	assert_non_null(strstr(w->err.text, "build/x/metadata.json"));
+	w->fake.body = meta;
+	assert_int_equal(read_meta(w, CATALOG_DISK), -EAGAIN);
+	assert_int_equal(read_meta(w, CATALOG_SOURCE), 0);
+	w->fake.result = -ENOENT;
+	again(w);
+	assert_int_equal(read_meta(w, CATALOG_SOURCE), 0);
+}
+
 /* ---- the index ---- */
 
 struct seen {
@@ -656,6 +713,8 @@ int main(void)
 		IN_WORLD(a_small_file_is_fetched_once),
 		IN_WORLD(a_file_that_does_not_match_is_not_served),
 		IN_WORLD(a_file_over_the_readers_limit_is_not_asked_for),
+		IN_WORLD(metadata_is_asked_for_once_without_a_listing),
+		IN_WORLD(metadata_that_is_broken_is_not_kept),
 		IN_WORLD(knows_what_is_cached),
 		IN_WORLD(the_index_loses_nobody),
 	};
