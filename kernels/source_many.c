@@ -207,14 +207,8 @@ static int refs_of(struct source *s, const struct repo_id *repo,
 	struct source_ask ask = { .what = SOURCE_REFS,
 				  .repo = repo,
 				  .refs = refs };
-	int r = source_put(s, &ask, MEANWHILE, err);
 
-	if (r == -ENOENT && is_unsure(s))
-		return err_set(err, EIO,
-			       "'%s' does not answer, and its other addresses "
-			       "do not have '%s/%s'; no later source is asked",
-			       s->url, repo->owner, repo->name);
-	return r;
+	return source_put(s, &ask, MEANWHILE, err);
 }
 
 /* Who has it? Refs of who does. -ENOENT: nobody. */
@@ -238,6 +232,13 @@ static int search(struct many *m, const struct repo_id *repo,
 			skipped = why;
 			continue;
 		}
+		if (r == -ENOENT && is_unsure(s) &&
+		    i + 1 < m->source.member_count)
+			return err_set(err, EIO,
+				       "'%s' does not answer, and its other "
+				       "addresses do not have '%s/%s'; no "
+				       "later source is asked",
+				       s->url, repo->owner, repo->name);
 		if (err)
 			*err = why;
 		if (r != -ENOENT)

@@ -199,13 +199,23 @@ static void set_bad(struct mirror *m, size_t i)
 
 /* ---- questions ---- */
 
+/* Not knowing a publisher reads as not trusting him, and as having nothing
+ * of his. */
+static bool is_no(int r, const struct source_ask *ask)
+{
+	if (r < 0)
+		return false;
+	return (ask->what == SOURCE_TRUSTED && !*ask->trusted) ||
+	       (ask->what == SOURCE_KERNELS && !ask->names->count);
+}
+
 /* Is this the answer, whoever else could be asked? */
 static bool is_final(int r, size_t i, const struct source_ask *ask)
 {
 	if (ask->refused || r == -ECANCELED || r == -ENETUNREACH ||
 	    r == -ENOMEM)
 		return true;
-	if (r == -ENOENT || r == -EACCES || r == -ENOSYS)
+	if (r == -ENOENT || r == -EACCES || r == -ENOSYS || is_no(r, ask))
 		return i == 0;
 	return r == 0 || !(source_is_silence(r) || r == -EBADMSG);
 }
@@ -224,7 +234,7 @@ static int ask_each(struct mirror *m, struct source_ask *ask, struct err *err)
 	size_t order[SOURCE_MEMBERS_MAX];
 	size_t n = line_up(m, order);
 	struct err absent = ERR_INIT;
-	int said = 0; /* -errno: what one that may lag behind has said */
+	int said = 1; /* or what one that may lag behind has said */
 	int r = -EIO;
 
 	for (size_t k = 0; k < n; k++) {
@@ -232,19 +242,21 @@ static int ask_each(struct mirror *m, struct source_ask *ask, struct err *err)
 
 		if (ask->what == SOURCE_TREE && k)
 			tree_builder_clear(ask->builder);
+		if (ask->what == SOURCE_KERNELS && said == 0)
+			source_names_done(ask->names);
 		r = source_put(s, ask, "its other addresses are asked", err);
 		hear(m, order[k], r, ask);
 		if (is_final(r, order[k], ask))
 			return r;
-		if (!source_is_silence(r) && r != -EBADMSG && !said) {
+		if (!source_is_silence(r) && r != -EBADMSG && said > 0) {
 			said = r;
 			if (err)
 				absent = *err;
 		}
 	}
-	if (said && err)
+	if (said < 0 && err)
 		*err = absent;
-	return said ? said : r;
+	return said <= 0 ? said : r;
 }
 
 static int mirror_kernels(struct source *s, const char *owner,
