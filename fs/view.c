@@ -165,13 +165,16 @@ void view_in_revision(struct view *v, const struct repo_id *repo,
 		(void)text_copy(out, REF_REV_MAX + 1, commit);
 }
 
-void view_in_step(const struct ref *ref, const struct resolve_commit *c,
-		  char out[VIEW_TARGET_MAX])
+void view_in_step(struct view *v, const struct ref *ref,
+		  const struct resolve_commit *c, char out[VIEW_TARGET_MAX])
 {
 	bool elsewhere = strcmp(c->repo.owner, ref->repo.owner) != 0;
 	struct ref to = { .repo = c->repo, .kind = REV_NAME };
 	char step[REF_TEXT_MAX];
 
+	/* whoever follows the link must not have to ask for its owner */
+	if (elsewhere)
+		names_owner_met(v->world->names, c->repo.owner);
 	(void)text_copy(to.rev, sizeof(to.rev),
 			ref->kind == REV_DEFAULT ? c->revision : c->commit);
 	ref_print_step(&to, step);

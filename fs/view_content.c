@@ -54,7 +54,7 @@ static int readlink_repo(struct view *v, struct node *n, struct view_wait *w,
 				   err);
 	if (r < 0)
 		return r;
-	view_in_step(&ref, resolve_value(&a), target);
+	view_in_step(v, &ref, resolve_value(&a), target);
 	text_add(out, target);
 	return text_failed(out);
 }

@@ -40,8 +40,8 @@ void view_in_revision(struct view *v, const struct repo_id *repo,
 		      const char *commit, char out[REF_REV_MAX + 1]);
 /* Where the link of a revision leads: "relu@v2" or "relu@<commit>", with
  * "../<owner>/" in front when the repository is another owner's now. */
-void view_in_step(const struct ref *ref, const struct resolve_commit *c,
-		  char out[VIEW_TARGET_MAX]);
+void view_in_step(struct view *v, const struct ref *ref,
+		  const struct resolve_commit *c, char out[VIEW_TARGET_MAX]);
 /* The build that a node belongs to: its node, or NULL. */
 const struct node *view_in_build(const struct node *n);
 /* The errno of a path to a kernel that a pick refuses. */

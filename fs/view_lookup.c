@@ -223,14 +223,11 @@ int view_look_commit(const struct look *l, const struct ref *ref,
 	struct resolve *res = l->v->world->resolve;
 	int r;
 
-	r = resolve_folder(res, &ref->repo, ref->rev, "build", NULL, &a,
-			   l->err);
-	if (r == -EINPROGRESS &&
-	    resolve_commit_known(res, &ref->repo, ref->rev, NULL))
+	/* also when listing it has just failed, for whatever reason */
+	if (resolve_commit_known(res, &ref->repo, ref->rev, NULL))
 		return make_kind(l, kind);
-	if (r == -EINPROGRESS)
-		r = resolve_folder(res, &ref->repo, ref->rev, "build",
-				   view_in_memo(l->w), &a, l->err);
+	r = resolve_folder(res, &ref->repo, ref->rev, "build",
+			   view_in_memo(l->w), &a, l->err);
 	if (r == -ENOENT)
 		r = resolve_folder(res, &ref->repo, ref->rev, "",
 				   view_in_memo(l->w), &a, l->err);
@@ -270,7 +267,7 @@ static int look_owner(const struct look *l)
 			   listed ? NULL : view_in_memo(l->w), &a, l->err);
 	if (r < 0)
 		return listed ? make_kind(l, NODE_REPO) : r;
-	view_in_step(&ref, resolve_value(&a), target);
+	view_in_step(l->v, &ref, resolve_value(&a), target);
 	return make(l, (struct node_make){ .kind = NODE_REPO, .text = target });
 }
 
