@@ -8,11 +8,13 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/pool.h"
+#include "base/set.h"
 #include "base/text.h"
 #include "kernels/catalog.h"
 #include "kernels/source.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,12 +46,17 @@ struct names {
 	size_t count;
 	struct ref *named; /* owned */
 	size_t named_count;
+	/* "o" and "o/r" of the wants: as fast for ten as for ten thousand */
+	struct set wanted;
+	struct want **lists; /* owned; the wants that are owners */
+	size_t list_count;
 	const char **owners; /* owned; of the wants, each once */
 	size_t owner_count;
 	struct names_entry *entries;   /* lock, owned, by package */
 	size_t entry_count;	       /* lock */
 	char (*met)[REF_PART_MAX + 1]; /* lock, owned: other owners */
 	size_t met_count;	       /* lock */
+	struct set met_names;	       /* lock: the same */
 	int64_t changed_s;	       /* lock */
 	int64_t refresh_ms;	       /* 0: a list is good for ever */
 	bool stopping;		       /* lock */
@@ -357,20 +364,31 @@ static const char *want_owner(const struct want *w)
 	return w->is_owner ? w->owner : w->ref.repo.owner;
 }
 
+/* Never changes after birth: no lock. */
 static bool is_wanted(const struct names *n, const char *owner)
 {
-	/* never changes after birth: no lock */
-	for (size_t i = 0; i < n->owner_count; i++)
-		if (!strcmp(n->owners[i], owner))
-			return true;
-	return false;
+	return set_has(&n->wanted, owner);
 }
 
-static void add_owners(struct names *n)
+static int add_wanted(struct names *n)
 {
-	for (size_t i = 0; i < n->count; i++)
-		if (!is_wanted(n, want_owner(&n->wants[i])))
-			n->owners[n->owner_count++] = want_owner(&n->wants[i]);
+	for (size_t i = 0; i < n->count; i++) {
+		struct want *w = &n->wants[i];
+		char full[2 * REF_PART_MAX + 2];
+		int r = set_add(&n->wanted, want_owner(w));
+
+		if (r == 1)
+			n->owners[n->owner_count++] = want_owner(w);
+		if (w->is_owner)
+			n->lists[n->list_count++] = w;
+		(void)snprintf(full, sizeof(full), "%s/%s", w->ref.repo.owner,
+			       w->ref.repo.name);
+		if (r >= 0 && !w->is_owner)
+			r = set_add(&n->wanted, full);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int names_new(struct names **out, const char *const *imports, size_t count,
@@ -382,12 +400,15 @@ int names_new(struct names **out, const char *const *imports, size_t count,
 		return err_errno(err, ENOMEM, "import names");
 	lock_init(&n->lock, LOCK_VIEW);
 	lock_cond_init(&n->arrived);
+	set_init(&n->wanted);
+	set_init(&n->met_names);
 	n->catalog = catalog;
 	n->net = net;
 	n->wants = calloc(count + 1, sizeof(*n->wants));
 	n->named = calloc(count + 1, sizeof(*n->named));
 	n->owners = calloc(count + 1, sizeof(*n->owners));
-	if (!n->wants || !n->named || !n->owners) {
+	n->lists = calloc(count + 1, sizeof(*n->lists));
+	if (!n->wants || !n->named || !n->owners || !n->lists) {
 		names_free(n);
 		return err_errno(err, ENOMEM, "import names");
 	}
@@ -399,7 +420,10 @@ int names_new(struct names **out, const char *const *imports, size_t count,
 			return r;
 		}
 	}
-	add_owners(n);
+	if (add_wanted(n) < 0) {
+		names_free(n);
+		return err_errno(err, ENOMEM, "import names");
+	}
 	lock_take(&n->lock);
 	rebuild_locked(n);
 	lock_drop(&n->lock);
@@ -418,6 +442,9 @@ void names_free(struct names *n)
 	free(n->owners);
 	free(n->entries);
 	free(n->met);
+	free(n->lists);
+	set_done(&n->wanted);
+	set_done(&n->met_names);
 	(void)pthread_cond_destroy(&n->arrived);
 	lock_done(&n->lock);
 	free(n);
@@ -488,15 +515,6 @@ bool names_owner_at(struct names *n, size_t i, char out[REF_PART_MAX + 1])
 	return text_copy(out, REF_PART_MAX + 1, n->owners[i]) == 0;
 }
 
-static bool is_met_locked(const struct names *n, const char *owner)
-	LOCK_REQUIRES(&n->lock)
-{
-	for (size_t i = 0; i < n->met_count; i++)
-		if (!strcmp(n->met[i], owner))
-			return true;
-	return false;
-}
-
 bool names_owner_known(struct names *n, const char *owner)
 {
 	bool met;
@@ -504,7 +522,7 @@ bool names_owner_known(struct names *n, const char *owner)
 	if (is_wanted(n, owner))
 		return true;
 	lock_take(&n->lock);
-	met = is_met_locked(n, owner);
+	met = set_has(&n->met_names, owner);
 	lock_drop(&n->lock);
 	return met;
 }
@@ -517,7 +535,8 @@ static void add_met_locked(struct names *n, const char *owner)
 	if (!more)
 		return; /* it is asked for again, and that is all */
 	n->met = more;
-	if (text_copy(n->met[n->met_count], sizeof(*n->met), owner) < 0)
+	if (text_copy(n->met[n->met_count], sizeof(*n->met), owner) < 0 ||
+	    set_add(&n->met_names, owner) < 0)
 		return;
 	n->met_count++;
 	if (!ref_is_identifier(owner)) /* the root lists it from now on */
@@ -529,25 +548,22 @@ void names_owner_met(struct names *n, const char *owner)
 	if (names_owner_known(n, owner))
 		return;
 	lock_take(&n->lock);
-	if (n->met_count < NAMES_OWNERS_MAX && !is_met_locked(n, owner))
+	if (n->met_count < NAMES_OWNERS_MAX && !set_has(&n->met_names, owner))
 		add_met_locked(n, owner);
 	lock_drop(&n->lock);
 }
 
 bool names_listed(struct names *n, const struct repo_id *repo)
 {
-	bool found = false;
+	char full[2 * REF_PART_MAX + 2];
+	bool found;
 
+	(void)snprintf(full, sizeof(full), "%s/%s", repo->owner, repo->name);
+	found = set_has(&n->wanted, full);
 	lock_take(&n->lock);
-	for (size_t k = 0; k < n->count && !found; k++) {
-		const struct want *w = &n->wants[k];
-
-		if (!w->is_owner)
-			found = repo_equal(&w->ref.repo, repo);
-		else if (!strcmp(w->owner, repo->owner))
-			for (size_t i = 0; i < w->list.count && !found; i++)
-				found = !strcmp(w->list.names[i], repo->name);
-	}
+	for (size_t k = 0; k < n->list_count && !found; k++)
+		found = !strcmp(n->lists[k]->owner, repo->owner) &&
+			source_names_has(&n->lists[k]->list, repo->name);
 	lock_drop(&n->lock);
 	return found;
 }
@@ -558,11 +574,11 @@ bool names_add_list(struct names *n, const char *owner, void *arg,
 	bool found = false;
 
 	lock_take(&n->lock);
-	for (size_t k = 0; k < n->count && !found; k++) {
-		const struct want *w = &n->wants[k];
+	for (size_t k = 0; k < n->list_count && !found; k++) {
+		const struct want *w = n->lists[k];
 		struct repo_id repo;
 
-		if (!w->is_owner || !w->have || strcmp(w->owner, owner) != 0)
+		if (!w->have || strcmp(w->owner, owner) != 0)
 			continue;
 		found = true;
 		(void)text_copy(repo.owner, sizeof(repo.owner), owner);
