@@ -2,12 +2,15 @@
 """Kernels from a git server, and from repositories of this machine."""
 
 import os
+import signal
 import subprocess
+import threading
+import time
 import unittest
 
-from asking import log_lines
+from asking import Asked, log_lines, measured, wait_for_waiting
 from gitcase import LIBRARY, VARIANT, GitCase, build, oid
-from mounted import PROGRAM, clean_environment, errno_of, read
+from mounted import PROGRAM, clean_environment, errno_of, read, wait_for
 from gitserver import GitServer, pkt
 from repository import Link, Module
 
@@ -206,6 +209,57 @@ class TestServer(GitCase):
             self.assertEqual(done.returncode, 2, url)
             self.assertIn(said, done.stdout.decode())
             self.assertNotIn("pass@", done.stdout.decode())
+
+
+class TestWaiting(GitCase):
+    """A server that takes its time: nobody hangs, and one fetch is enough."""
+
+    def setUp(self):
+        super().setUp()
+        self.go = threading.Event()
+        self.addCleanup(self.go.set)
+        self.server.faults["pack"] = lambda *_: self.go.wait(60) and None
+        self.at = ("acme/relu@" + self.two, "build")
+
+    def asked(self):
+        wait_for(lambda: self.server.asked("pack"), "the request")
+
+    def test_many_who_ask_share_one_fetch(self):
+        m = self.mount()
+        asked = [Asked(os.listdir, m.at(*self.at)) for _ in range(4)] + \
+            [Asked(os.listdir, m.at("acme/relu@" + self.two))
+             for _ in range(4)]
+        self.asked()
+        wait_for_waiting(m, 1)
+        self.go.set()
+        for a in asked:
+            self.assertIsNone(a.end().error)
+        self.assert_asked(pack=1)
+
+    def test_a_reader_that_is_killed_is_gone_at_once(self):
+        m = self.mount()
+        reader = subprocess.Popen(["ls", m.at(*self.at)],
+                                  stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        self.asked()
+        reader.kill()
+        self.assertEqual(reader.wait(10), -9)
+        self.go.set()
+
+    def test_the_mount_ends_though_the_server_does_not_answer(self):
+        m = self.mount()
+        asked = Asked(os.listdir, m.at(*self.at))
+        self.asked()
+        begun = time.monotonic()
+        os.kill(m.pid, signal.SIGTERM)
+        self.assertIsNotNone(asked.end().error)
+        wait_for(m.has_ended, "the daemon's end")
+        measured("SIGTERM to exit during a fetch", time.monotonic() - begun)
+
+    def test_a_server_that_never_answers_is_left_at_the_deadline(self):
+        m = self.mount("--deadline=1s")
+        self.assertIn(errno_of(os.listdir, m.at(*self.at)),
+                      ("ETIMEDOUT", "EIO"))
 
 
 class TestLogin(GitCase):
