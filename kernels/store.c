@@ -22,7 +22,7 @@
  *
  *	CACHEDIR.TAG			told to backup programs
  *	layout				the number
- *	usage				bytes and blobs, as counted (store_usage.c)
+ *	usage				the count of it (store_usage.c)
  *	cleaning			locked by who makes room (store_evict.c)
  *	blobs/<2 hex>/<hex>		verified content, mode 0444; the name is
  *					its SHA-256, or its git object id

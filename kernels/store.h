@@ -50,8 +50,8 @@ bool store_has(struct store *s, const struct repo_id *repo,
 void store_limit(struct store *s, uint64_t cache_size, uint64_t min_free);
 uint64_t store_cache_size(const struct store *s);
 /*
- * A read-only lower tier: a cache of kernelfs, or one of huggingface_hub. -errno
- * with a sentence; -EINVAL when it is the cache itself.
+ * A read-only lower tier: a cache of kernelfs, or one of huggingface_hub.
+ * -errno with a sentence; -EINVAL when it is the cache itself.
  */
 int store_add_tier(struct store *s, const char *dir, struct err *err);
 /*

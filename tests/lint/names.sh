@@ -20,6 +20,7 @@ also() {
 	resolver/choose) echo "decisions_ choose" ;;
 	fs/options | fs/options_*) echo "option_" ;;
 	fs/cli/main) echo "main" ;;
+	fs/cli/verb_cache | fs/cli/verb_cache_*) echo "cache_" ;;
 	esac
 }
 
