@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/source_room.h"
+
+#include "base/err.h"
+#include "fakesource.h"
+#include "kernels/store.h"
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* Several sources, and several addresses of one: who is asked, and whose
+ * answer counts. */
+
+#define NEVER_MS INT64_C(100000000)
+
+static const struct repo_id both = { "acme", "both" };
+static const struct repo_id late = { "acme", "late" };
+static const struct repo_id none = { "acme", "none" };
+
+static const struct fake_ref first_refs[] = {
+	{ "acme/both", "v1", FAKE_C1, false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct fake_ref later_refs[] = {
+	{ "acme/both", "v1", FAKE_C2, false },
+	{ "acme/late", "v1", FAKE_C3, false },
+	{ NULL, NULL, NULL, false },
+};
+static const struct fake_file files[] = {
+	{ "acme/both", FAKE_C1, "a", "hello" },
+	{ NULL, NULL, NULL, NULL },
+};
+
+struct world {
+	char folder[SCRATCH_MAX];
+	struct store *store;
+	struct fake fakes[2];
+	char urls[2][32];
+	struct source *source;
+	struct err err;
+};
+
+static void open_source(struct world *w, bool mirror)
+{
+	struct source_options o = { .store = w->store };
+	struct source *members[2];
+
+	for (size_t i = 0; i < 2; i++)
+		members[i] = &w->fakes[i].source;
+	assert_int_equal(
+		mirror ? source_mirror_new(&w->source, members, 2, NEVER_MS,
+					   NULL)
+		       : source_many_new(&w->source, members, 2, &o, NULL),
+		0);
+}
+
+static void world_init(struct world *w, bool mirror)
+{
+	memset(w, 0, sizeof(*w));
+	scratch_make(w->folder);
+	assert_int_equal(store_new(&w->store, w->folder, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		fake_init(&w->fakes[i], files, i ? later_refs : first_refs);
+		(void)snprintf(w->urls[i], sizeof(w->urls[i]),
+			       "https://h%d.example", i);
+		w->fakes[i].source.url = w->urls[i];
+	}
+	open_source(w, mirror);
+}
+
+static void world_done(struct world *w)
+{
+	source_free(w->source);
+	for (size_t i = 0; i < 2; i++)
+		fake_done(&w->fakes[i]);
+	store_free(w->store);
+	scratch_remove(w->folder);
+}
+
+/* The first digit of v1's commit, or -errno. */
+static int ask_refs(struct world *w, const struct repo_id *repo)
+{
+	struct source_refs refs = { .branches = NULL };
+	int r;
+
+	w->err = (struct err)ERR_INIT;
+	r = w->source->ops->refs(w->source, repo, &refs, &w->err);
+	if (r == 0)
+		r = source_refs_branch(&refs, "v1")->commit[0] - '0';
+	source_refs_done(&refs);
+	return r;
+}
+
+static void assert_asked(struct world *w, unsigned first, unsigned second)
+{
+	assert_int_equal(fake_asked_all(&w->fakes[0]), first);
+	assert_int_equal(fake_asked_all(&w->fakes[1]), second);
+	fake_forget(&w->fakes[0]);
+	fake_forget(&w->fakes[1]);
+}
+
+/* ---- several sources ---- */
+
+static void the_first_that_has_it_wins(void **state)
+{
+	struct world w;
+	struct source *home = NULL;
+
+	(void)state;
+	world_init(&w, false);
+	assert_int_equal(source_home(w.source, &late, false, &home, &w.err),
+			 -EAGAIN);
+	assert_asked(&w, 0, 0);
+	assert_int_equal(ask_refs(&w, &both), 1);
+	assert_asked(&w, 1, 0);
+	assert_int_equal(ask_refs(&w, &late), 3);
+	assert_asked(&w, 1, 1);
+	/* Decided: the first is not asked again. */
+	assert_int_equal(ask_refs(&w, &late), 3);
+	assert_asked(&w, 0, 1);
+	assert_int_equal(source_home(w.source, &late, false, &home, NULL), 0);
+	assert_ptr_equal(home, &w.fakes[1].source);
+	assert_int_equal(ask_refs(&w, &none), -ENOENT);
+	assert_asked(&w, 1, 1);
+	world_done(&w);
+}
+
+static void a_silent_source_ends_the_search(void **state)
+{
+	static const int silent[] = { EIO, ETIMEDOUT, EACCES };
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		world_init(&w, false);
+		w.fakes[0].fails[FAKE_REFS] = -silent[i];
+		assert_int_equal(ask_refs(&w, &late), -silent[i]);
+		assert_asked(&w, 1, 0);
+		world_done(&w);
+	}
+}
+
+static void a_note_leads_past_a_silent_source(void **state)
+{
+	struct world w;
+	struct source *home = NULL;
+
+	(void)state;
+	world_init(&w, false);
+	assert_int_equal(ask_refs(&w, &late), 3);
+	source_free(w.source);
+	/* The next mount. */
+	open_source(&w, false);
+	fake_forget(&w.fakes[0]);
+	fake_forget(&w.fakes[1]);
+	assert_int_equal(source_home(w.source, &late, false, &home, NULL), 0);
+	assert_ptr_equal(home, &w.fakes[1].source);
+	assert_asked(&w, 0, 0);
+	w.fakes[0].fails[FAKE_REFS] = -EIO;
+	assert_int_equal(ask_refs(&w, &late), 3);
+	assert_asked(&w, 1, 1);
+	/* What no note knows is not looked for behind it. */
+	assert_int_equal(ask_refs(&w, &none), -EIO);
+	assert_asked(&w, 1, 0);
+	world_done(&w);
+}
+
+static void a_refresh_searches_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, false);
+	assert_int_equal(ask_refs(&w, &late), 3);
+	w.fakes[0].refs = later_refs;
+	assert_int_equal(ask_refs(&w, &late), 3);
+	assert_asked(&w, 1, 2);
+	w.source->ops->refresh(w.source, &late);
+	assert_int_equal(ask_refs(&w, &late), 3);
+	assert_asked(&w, 1, 0);
+	world_done(&w);
+}
+
+static void names_are_those_of_all(void **state)
+{
+	struct world w;
+	struct source_names names = { .names = NULL };
+
+	(void)state;
+	world_init(&w, false);
+	assert_int_equal(w.source->ops->kernels(w.source, "acme", &names, NULL),
+			 0);
+	assert_int_equal(names.count, 2);
+	assert_string_equal(names.names[1], "late");
+	source_names_done(&names);
+	/* A silent one has what it had. */
+	w.fakes[1].fails[FAKE_KERNELS] = -EIO;
+	assert_int_equal(w.source->ops->kernels(w.source, "acme", &names, NULL),
+			 0);
+	assert_int_equal(names.count, 2);
+	source_names_done(&names);
+	w.fakes[0].fails[FAKE_KERNELS] = -EIO;
+	assert_int_equal(
+		w.source->ops->kernels(w.source, "no-one", &names, &w.err),
+		-EIO);
+	world_done(&w);
+}
+
+/* ---- several addresses ---- */
+
+static void a_dead_address_is_left_alone(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	assert_true(w.fakes[0].source.hasty && w.fakes[1].source.hasty);
+	w.fakes[0].fails[FAKE_REFS] = -EIO;
+	assert_int_equal(ask_refs(&w, &both), 2);
+	assert_asked(&w, 1, 1);
+	assert_true(source_is_down(&w.fakes[0].source));
+	/* The last that is good has the patience of a single one. */
+	assert_false(w.fakes[1].source.hasty);
+	assert_int_equal(ask_refs(&w, &both), 2);
+	assert_asked(&w, 0, 1);
+	/* Both: each is asked, in order, and who answers is good again. */
+	w.fakes[1].fails[FAKE_REFS] = -EIO;
+	assert_int_equal(ask_refs(&w, &both), -EIO);
+	assert_asked(&w, 0, 1);
+	w.fakes[0].fails[FAKE_REFS] = 0;
+	assert_int_equal(ask_refs(&w, &both), 1);
+	assert_asked(&w, 1, 0);
+	assert_false(source_is_down(&w.fakes[0].source));
+	world_done(&w);
+}
+
+static void only_the_preferred_one_says_no(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	assert_int_equal(ask_refs(&w, &late), -ENOENT);
+	assert_asked(&w, 1, 0);
+	w.fakes[0].fails[FAKE_REFS] = -ETIMEDOUT;
+	assert_int_equal(ask_refs(&w, &none), -ENOENT);
+	assert_asked(&w, 1, 1);
+	world_done(&w);
+}
+
+static int begin(struct http_sink *s, uint64_t from, struct err *err)
+{
+	(void)s;
+	(void)from;
+	return err_set(err, EIO, "the disk is broken");
+}
+
+static void a_sink_that_refuses_is_no_fault_of_the_address(void **state)
+{
+	struct http_sink sink = { .begin = begin };
+	const struct source_file f = {
+		.repo = &both, .commit = FAKE_C1, .path = "a", .size = 5
+	};
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	assert_int_equal(w.source->ops->file(w.source, &f, &sink, &w.err),
+			 -EIO);
+	assert_string_equal(w.err.text, "the disk is broken");
+	assert_asked(&w, 1, 0);
+	assert_false(source_is_down(&w.fakes[0].source));
+	world_done(&w);
+}
+
+static void a_mirror_s_no_does_not_lead_to_the_next_source(void **state)
+{
+	struct source_options o = { .store = NULL };
+	struct source *all[2];
+	struct fake third;
+	char url[] = "https://third.example";
+	struct source *many = NULL;
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	fake_init(&third, files, later_refs);
+	third.source.url = url;
+	all[0] = w.source;
+	all[1] = &third.source;
+	assert_int_equal(source_many_new(&many, all, 2, &o, NULL), 0);
+	w.source = many;
+	w.fakes[1].refs = first_refs; /* it lags behind */
+	w.fakes[0].fails[FAKE_REFS] = -EIO;
+	assert_int_equal(ask_refs(&w, &late), -EIO);
+	assert_int_equal(fake_asked_all(&third), 0);
+	/* The preferred one itself may say so. */
+	w.fakes[0].fails[FAKE_REFS] = 0;
+	w.fakes[1].fails[FAKE_REFS] = -EIO;
+	assert_int_equal(ask_refs(&w, &none), -EIO);
+	assert_int_equal(ask_refs(&w, &late), 3);
+	assert_int_equal(fake_asked(&third, FAKE_REFS), 1);
+	world_done(&w);
+	fake_done(&third);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_that_has_it_wins),
+		cmocka_unit_test(a_silent_source_ends_the_search),
+		cmocka_unit_test(a_note_leads_past_a_silent_source),
+		cmocka_unit_test(a_refresh_searches_again),
+		cmocka_unit_test(names_are_those_of_all),
+		cmocka_unit_test(a_dead_address_is_left_alone),
+		cmocka_unit_test(only_the_preferred_one_says_no),
+		cmocka_unit_test(
+			a_sink_that_refuses_is_no_fault_of_the_address),
+		cmocka_unit_test(
+			a_mirror_s_no_does_not_lead_to_the_next_source),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
