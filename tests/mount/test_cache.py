@@ -50,6 +50,11 @@ class CacheCase(MountCase):
             "__init__.py": "X = 1\n",
             **{"data%d.bin" % i: content(i) for i in range(COUNT)}}})
 
+        for repo in ("acme/old", "acme/used"):
+            make_kernel(root, repo, "v1", {"torch-universal": {
+                "__init__.py": "X = 1\n",
+                "data.bin": lfs_bytes(SIZE, repo)}})
+
     def file(self, m, i):
         return m.at("acme", "big@v1", "build", "torch-universal",
                     "data%d.bin" % i)
@@ -95,6 +100,25 @@ class TestSize(CacheCase):
         finally:
             holder.kill()
             holder.wait()
+
+    def test_builds_that_are_used_keep_their_blobs(self):
+        m = self.mount(cache="used")
+        for repo in ("acme/old", "acme/used"):
+            self.assertEqual(read(m.at(repo + "@v1", "build",
+                                       "torch-universal", "data.bin")),
+                             lfs_bytes(SIZE, repo))
+        m.end()
+        notes = {text(path).split("\n")[2]: path for path in
+                 glob.glob(m.cache + "/notes/uses/*/*")}
+        os.utime(notes["acme/old"], (2000, 2000))
+        for path in blobs(m.cache):
+            os.utime(path, (1000, 1000))
+        m = self.mount("--cache-size=%d" % (3 * SIZE), cache="used")
+        for i in range(2):
+            read(self.file(m, i))
+        for repo, state in (("acme/old", "remote"), ("acme/used", "verified")):
+            self.assertEqual(m.xattr("state", repo + "@v1", "build",
+                                     "torch-universal", "data.bin"), state)
 
     def test_nothing_to_remove_is_enospc(self):
         m = self.mount("--cache-size=%d" % (SIZE - 1))
