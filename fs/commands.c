@@ -28,8 +28,9 @@ static int check_repos(const struct json *repos, struct err *err)
 	for (; j; j = json_next(j)) {
 		const char *name = json_string(j);
 		int r = name ? ref_parse_repo(&repo, name, err)
-			     : err_set(err, EINVAL, "refresh: a repo is a "
-						    "string");
+			     : err_set(err, EINVAL,
+				       "refresh: a repo is a "
+				       "string");
 
 		if (r < 0)
 			return r;

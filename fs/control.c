@@ -75,8 +75,7 @@ static char *folder_path(void)
 		return folder_in("/run", "kernelfs");
 	if (xdg && *xdg == '/')
 		return folder_in(xdg, "kernelfs");
-	(void)snprintf(name, sizeof(name), "/run/user/%u",
-		       (unsigned)geteuid());
+	(void)snprintf(name, sizeof(name), "/run/user/%u", (unsigned)geteuid());
 	if (access(name, W_OK | X_OK) == 0)
 		return folder_in(name, "kernelfs");
 	(void)snprintf(name, sizeof(name), "kernelfs-%u", (unsigned)geteuid());
@@ -97,8 +96,7 @@ static int open_folder(const char *path, struct err *err)
 		return err_errno(err, errno, "'%s'", path);
 	if (st.st_uid != geteuid() || (st.st_mode & 077))
 		return err_set(err, EACCES,
-			       "'%s': is not yours alone; take it away",
-			       path);
+			       "'%s': is not yours alone; take it away", path);
 	return take_fd(&fd);
 }
 
@@ -137,8 +135,8 @@ static int bind_in(struct control *c, struct err *err)
 
 	if (r < 0)
 		return err_errno(err, -r, "'%s'", c->path);
-	c->listener = socket(AF_UNIX,
-			     SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	c->listener =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (c->listener < 0)
 		return err_errno(err, errno, "'%s'", c->path);
 	/* One of the same name is of a process that had our number. */
@@ -161,10 +159,10 @@ static int open_socket(struct control *c, const char *mountpoint,
 	if (r < 0)
 		return r;
 	c->folder = r;
-	(void)snprintf(c->name, sizeof(c->name), "%016llx-%ld" SUFFIX,
-		       (unsigned long long)map_hash(mountpoint,
-						    strlen(mountpoint)),
-		       (long)getpid());
+	(void)snprintf(
+		c->name, sizeof(c->name), "%016llx-%ld" SUFFIX,
+		(unsigned long long)map_hash(mountpoint, strlen(mountpoint)),
+		(long)getpid());
 	c->path = folder_in(folder, c->name);
 	if (!c->path)
 		return err_errno(err, ENOMEM, "control socket");

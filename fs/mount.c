@@ -177,8 +177,8 @@ static void start_control(struct mount *m)
 {
 	struct err err = ERR_INIT;
 
-	if (control_new(&m->control, m->path, commands_answer, m->world,
-			&err) < 0)
+	if (control_new(&m->control, m->path, commands_answer, m->world, &err) <
+	    0)
 		log_warning("control", "no control socket: %s", err_text(&err));
 	else
 		view_set_control(m->view, control_path(m->control));

@@ -50,8 +50,8 @@ void names_start(struct names *n, int64_t wait_ms);
 void names_refresh(struct names *n);
 /* And whenever they are `ms` old (0: never); before names_start(). */
 void names_refresh_every(struct names *n, int64_t ms);
-/* Ask again for lists that have not come or are too old, if it is time. Called now and then;
- * returns when to call next (io_now_ms), or -1: not needed. */
+/* Ask again for lists that have not come or are too old, if it is time. Called
+ * now and then; returns when to call next (io_now_ms), or -1: not needed. */
 int64_t names_tick(struct names *n);
 /* Stop waiting for lists (at the end). */
 void names_stop(struct names *n);

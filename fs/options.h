@@ -64,7 +64,7 @@ struct options {
 	bool lazy;	   /* -z, of umount */
 	bool all_variants; /* of fetch and verify */
 	char *range;	   /* of resolve */
-	unsigned given; /* options.c's: a bit per row that was said */
+	unsigned given;	   /* options.c's: a bit per row that was said */
 };
 
 /*

@@ -80,7 +80,6 @@ int options_put_list(struct options *o, const struct option *row,
 /* Relative to the current folder, "~/" to HOME: absolute from now on. */
 int options_absolute(char **path, struct err *err);
 
-
 /* One step of a comma list: its text without escapes and quotes; false at
  * the end. `part` holds OPTION_VALUE_MAX + 1; -E2BIG in *failed if longer. */
 bool options_next_part(const char **at, char *part, int *failed);

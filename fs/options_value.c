@@ -141,12 +141,8 @@ static int check_duration(const struct option *row, const char *s,
 	static const struct {
 		const char *name;
 		uint64_t ms;
-	} units[] = { { "", 1000 },
-		      { "ms", 1 },
-		      { "s", 1000 },
-		      { "min", 60000 },
-		      { "h", 3600000 },
-		      { "d", 86400000 } };
+	} units[] = { { "", 1000 },	{ "ms", 1 },	  { "s", 1000 },
+		      { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
 	char digits[24];
 	size_t n = strspn(s, "0123456789");
 	uint64_t number, ms = 0;
@@ -207,8 +203,8 @@ static int check_size(const struct option *row, const char *s, uint64_t *out,
 static int check_flag(const struct option *row, const char *s, uint64_t *out,
 		      struct err *err)
 {
-	static const char *const words[] = { "off", "on",   "no", "yes",
-					     "0",   "1",    "false", "true" };
+	static const char *const words[] = { "off", "on", "no",	   "yes",
+					     "0",   "1",  "false", "true" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcasecmp(s, words[i])) {

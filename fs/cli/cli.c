@@ -32,8 +32,10 @@ static const struct cli_verb verbs[] = {
 	  0, 0, true, true, verb_env },
 	{ "resolve", "resolve REPO[@REV] [--range RANGE] [--json]",
 	  "which build of a kernel fits, and why not the others",
-	  "REPO is owner/name; REV a version, branch, tag, commit or range. No\n"
-	  "mount is needed. A range can stand by itself, for shells read < and\n"
+	  "REPO is owner/name; REV a version, branch, tag, commit or range. "
+	  "No\n"
+	  "mount is needed. A range can stand by itself, for shells read < "
+	  "and\n"
 	  "> and !: --range '>=1.2,<2'. Exit code 3: no build fits.\n",
 	  1, 1, true, true, verb_resolve },
 	{ "lock", "lock [FOLDER | pyproject.toml]",
@@ -51,7 +53,8 @@ static const struct cli_verb verbs[] = {
 	  0, 64, true, true, verb_fetch },
 	{ "verify", "verify [REPO[@REV]...] [--lock FILE] [--all-variants]",
 	  "prove that the cache holds kernels, whole and unchanged",
-	  "Every file is hashed; no request is made. Hashes of an old lock file\n"
+	  "Every file is hashed; no request is made. Hashes of an old lock "
+	  "file\n"
 	  "are compared, too. Exit code 4: something is missing or damaged.\n",
 	  0, 64, true, true, verb_verify },
 	{ "why", "why PATH [--json]", "explain a path in a mount",
@@ -63,8 +66,10 @@ static const struct cli_verb verbs[] = {
 	{ "refresh", "refresh [PATH] [REPO...] [--json]",
 	  "let a mount ask again what can have moved",
 	  "Versions, branches, tags and lists of kernels are looked up again\n"
-	  "when they are next used: of the mount that PATH lies in, without it\n"
-	  "of all your mounts. PATH begins with '/', '.' or '~'. A process that\n"
+	  "when they are next used: of the mount that PATH lies in, without "
+	  "it\n"
+	  "of all your mounts. PATH begins with '/', '.' or '~'. A process "
+	  "that\n"
 	  "has imported a kernel keeps it.\n",
 	  0, 64, false, true, verb_refresh },
 	{ "cache", "cache ls|gc|verify [--json]",
@@ -77,8 +82,9 @@ static const struct cli_verb verbs[] = {
 	  1, 1, true, true, verb_cache },
 	{ "doctor", "doctor [--json]",
 	  "check this machine: FUSE, cache, source, token, Python",
-	  "Exit code 1 when a check is not passed. One request is made.\n", 0,
-	  0, true, true, verb_doctor },
+	  "Exit code 1 when a check is not passed. Each source is asked "
+	  "once.\n",
+	  0, 0, true, true, verb_doctor },
 	{ "help", "help [VERB]", "this, or more about a verb", "", 0, 1, false,
 	  false, verb_help },
 	{ "version", "version", "the version of this program", "", 0, 0, false,

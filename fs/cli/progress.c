@@ -16,7 +16,7 @@
 #define COLUMNS 80
 #define BAR_MOST 40
 #define BAR_LEAST 8
-#define WORDS 58 /* room for the figures */
+#define WORDS 62    /* room for the figures */
 #define SOON_MS 500 /* a rate of less time than this says nothing */
 
 static unsigned columns(void)

@@ -60,8 +60,7 @@ struct downloads {
 static int add_want(struct downloads *d, size_t build, uint32_t entry,
 		    uint64_t size)
 {
-	struct want *more =
-		reallocarray(d->wants, d->count + 1, sizeof(*more));
+	struct want *more = reallocarray(d->wants, d->count + 1, sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
@@ -213,8 +212,8 @@ static void add_result(const struct build *b, const struct sum *s, bool json,
 		text_add_char(out, '\n');
 		return;
 	}
-	text_printf(out, "{\"repo\": \"%s/%s\", \"revision\": ",
-		    b->repo.owner, b->repo.name);
+	text_printf(out, "{\"repo\": \"%s/%s\", \"revision\": ", b->repo.owner,
+		    b->repo.name);
 	text_add_json(out, b->revision);
 	text_printf(out, ", \"commit\": \"%s\", \"variant\": ", b->commit);
 	text_add_json(out, b->variant);

@@ -38,8 +38,8 @@ struct verify {
 
 /* ---- one file ---- */
 
-static int hash_file(const struct verify *v, int fd,
-		     const struct tree_entry *e, struct digest *got)
+static int hash_file(const struct verify *v, int fd, const struct tree_entry *e,
+		     struct digest *got)
 {
 	struct hasher *h = NULL;
 	uint64_t at = 0;

@@ -399,6 +399,25 @@ class Doctor(Case):
         self.assertFalse(found["source"]["ok"])
         self.assertIn("--source", found["source"]["hint"])
 
+    def test_each_source_is_asked_in_its_own_way(self):
+        self.start_hub()
+        gone = os.path.join(self.dir, "gone")
+        done = self.run_it(
+            "doctor", "--json", "--source=" + self.hub.url,
+            "--mirror=" + self.hub.url, "--source=file://" + self.dir,
+            "--source=file://" + gone, "--source=git+https://git.invalid")
+        said = [(f["ok"], f["message"]) for f in json.loads(done.out)
+                if f["check"] == "source"]
+        self.assertEqual([ok for ok, _ in said],
+                         [True, True, False, True, True])
+        self.assertIn(gone, said[2][1])
+        self.assertEqual(sum(self.hub.counts()["by_endpoint"].values()), 2)
+
+    def test_offline_asks_nobody(self):
+        self.start_hub()
+        self.assertTrue(self.doctor("--offline")["source"]["ok"])
+        self.assertEqual(self.hub.counts()["by_endpoint"], {})
+
     def test_a_login_page_is_found(self):
         self.start_hub()
         self.hub.fault("html")

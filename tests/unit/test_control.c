@@ -172,9 +172,9 @@ static void a_silent_peer_has_its_time_and_no_more(void **state)
 
 	(void)state;
 	/* Nothing is sent; the other end closes in the end. */
-	assert_int_equal(control_in_read_line(fd, -1, io_now_ms() + WAIT_MS,
-					      &got),
-			 -EPIPE);
+	assert_int_equal(
+		control_in_read_line(fd, -1, io_now_ms() + WAIT_MS, &got),
+		-EPIPE);
 	(void)close(fd);
 	assert_answer("{\"say\": \"y\"}", "\"y\"");
 	text_done(&got);
@@ -262,9 +262,8 @@ static void two_mounts_have_two_sockets(void **state)
 	int count = 0;
 
 	(void)state;
-	assert_int_equal(control_new(&other, "/other/mount", echo, &count,
-				     &err),
-			 0);
+	assert_int_equal(
+		control_new(&other, "/other/mount", echo, &count, &err), 0);
 	assert_string_not_equal(control_path(other), control_path(control));
 	assert_answer("{\"say\": \"one\"}", "one");
 	assert_int_equal(asked, 1);

@@ -32,10 +32,12 @@ static struct err err;
 static int fresh(void **state)
 {
 	static const char *const unset[] = {
-		"HF_ENDPOINT",		"XDG_CACHE_HOME", "KERNELFS_CONFIG",
-		"KERNELFS_CONNECTIONS", "KERNELFS_TRUST", "KERNELFS_IMPORT",
-		"KERNELFS_SOURCE",	"KERNELFS_CACHE", "KERNELFS_DEADLINE",
-		"KERNELFS_MIRROR",	"KERNELFS_LOCKED", "KERNELFS_OFFLINE",
+		"HF_ENDPOINT",		"XDG_CACHE_HOME",
+		"KERNELFS_CONFIG",	"KERNELFS_CONNECTIONS",
+		"KERNELFS_TRUST",	"KERNELFS_IMPORT",
+		"KERNELFS_SOURCE",	"KERNELFS_CACHE",
+		"KERNELFS_DEADLINE",	"KERNELFS_MIRROR",
+		"KERNELFS_LOCKED",	"KERNELFS_OFFLINE",
 		"KERNELFS_TIER",	"HF_HUB_OFFLINE",
 		"TRANSFORMERS_OFFLINE",
 	};
@@ -483,13 +485,13 @@ static void there_is_an_end_to_sources_and_mirrors(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < OPTION_SOURCES_MAX; i++)
-		assert_int_equal(options_set(&o, "source", "https://a", "", &err),
-				 0);
+		assert_int_equal(
+			options_set(&o, "source", "https://a", "", &err), 0);
 	assert_int_equal(options_set(&o, "source", "https://a", "", &err),
 			 -EINVAL);
 	for (size_t i = 0; i < OPTION_MIRRORS_MAX; i++)
-		assert_int_equal(options_set(&o, "mirror", "https://a", "", &err),
-				 0);
+		assert_int_equal(
+			options_set(&o, "mirror", "https://a", "", &err), 0);
 	assert_int_equal(options_set(&o, "mirror", "https://a", "", &err),
 			 -EINVAL);
 	assert_mirrors(OPTION_SOURCES_MAX - 1,
