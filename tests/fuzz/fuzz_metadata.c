@@ -2,11 +2,14 @@
 #include "fuzz.h"
 
 #include "kernels/metadata.h"
+#include "kernels/metadata_text.h"
 #include "kernels/tree.h"
 
 #include "base/cleanup.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 /* A listing that holds the first `count` files of the digest, where they can
  * be files of one build at all. */
@@ -29,6 +32,29 @@ static struct tree *build_of(const struct metadata *m, size_t count)
 	return t;
 }
 
+static void check_needs(const struct metadata *m)
+{
+	char again[METADATA_MINVER_MAX];
+
+	/* what is printed is what is read */
+	FUZZ_CHECK(!m->minver[0] || (metadata_text_minver(m->minver, again) &&
+				     !strcmp(m->minver, again)));
+	for (size_t i = 0; i < m->python_count; i++)
+		FUZZ_CHECK(m->python_depends[i]);
+	for (size_t i = 0; i < m->depend_count; i++) {
+		const struct metadata_depend *d = &m->depends[i];
+		char full[2 * REF_PART_MAX + 2];
+
+		FUZZ_CHECK(d->repo_id && d->revision);
+		FUZZ_CHECK(!d->has_version || !d->revision[0]);
+		if (!d->repo.owner[0])
+			continue;
+		(void)snprintf(full, sizeof(full), "%s/%s", d->repo.owner,
+			       d->repo.name);
+		FUZZ_CHECK(!strcmp(full, d->repo_id));
+	}
+}
+
 static void check(const struct metadata *m)
 {
 	struct tree *none = build_of(m, 0);
@@ -36,6 +62,8 @@ static void check(const struct metadata *m)
 	struct tree *most;
 
 	FUZZ_CHECK(m->name[0] && fuzz_is_plain(m->name) && m->backend[0]);
+	FUZZ_CHECK(m->id);
+	check_needs(m);
 	FUZZ_CHECK(metadata_complete(m, none, NULL) ==
 		   (m->digest_count ? -ENOENT : 0));
 	if (all) {

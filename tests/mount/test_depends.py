@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels that need kernels: decided, told and fetched together."""
 
+import importlib.util
 import json
 import os
+import sys
 import unittest
 import zlib
 
@@ -11,6 +13,7 @@ from mounted import (
 
 UNIVERSAL = "torch-universal"
 HEX = "0123456789" * 4
+HAS_KERNELS = all(map(importlib.util.find_spec, ("kernels", "torch")))
 
 
 def needs(*names):
@@ -178,6 +181,53 @@ class TestChain(DependsCase):
         self.assertNotEqual(now["path"], old)
 
 
+class TestLocked(DependsCase):
+    def kernels(self, root):
+        make_owner(root, "acme")
+        kernel(root, "acme/low")
+        kernel(root, "acme/high", "acme/low@v1")
+
+    def lock(self, *names):
+        path = os.path.join(self.dir, "kernels.lock")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump([{"dependency": {"repo-id": name, "version": 1},
+                        "lock": {"commit": self.commit(name)}}
+                       for name in names], f)
+        return path
+
+    def test_what_is_locked_is_needed_at_that_commit(self):
+        lock = self.lock("acme/high", "acme/low")
+        told = self.place("low")
+        kernel(self.root, "acme/low", id="_low_new")
+        self.hub.reload("acme/low")
+        self.assertNotEqual(self.place("low"), told)
+        m = self.mount("--lock=" + lock, "--locked", imports=("acme/high",))
+        self.assertEqual(
+            self.told(m, "high")["kernels"]["acme/low@v1"]["path"], told)
+        self.assertNotIn("refs", m.counts())
+
+    def test_what_is_not_in_the_lock_is_eperm(self):
+        lock = self.lock("acme/high")
+        m = self.mount("--lock=" + lock, "--locked", imports=("acme/high",))
+        self.refuses("EPERM", os.listdir, m.at(self.top("high"), "build"))
+        said = self.why(m, "high")
+        self.assertIn("needs acme/low@v1: ", said)
+        self.assertIn("kernelfs lock", said)
+        self.assertIn("needs acme/low@v1: ", m.python("import high").stderr)
+
+    def test_offline_it_is_what_it_was(self):
+        m = self.mount(cache="one", imports=("acme/high",))
+        m.ls("acme/high@v1/build")
+        told = self.told(m, "high", ".env/" + SPEC)
+        wait_for(lambda: m.xattr("state", self.place("low")) == "verified")
+        self.hub.reset()
+        m = self.mount("--offline", cache="one", imports=("acme/high",))
+        m.ls("acme/high@v1/build")
+        self.assertEqual(self.told(m, "high"), told)
+        m.text(told["kernels"]["acme/low@v1"]["path"], "__init__.py")
+        self.assertEqual(m.counts(), {})
+
+
 class TestShapes(DependsCase):
     def kernels(self, root):
         make_owner(root, "acme")
@@ -205,6 +255,21 @@ class TestShapes(DependsCase):
             print(d.left.base is d.right.base, d.base is d.left.base)
             print(d.base.NAME)""")
         self.assertEqual(said, ["True", "True", "acme/base@v1"])
+
+    @unittest.skipUnless(HAS_KERNELS, "this Python has no kernels")
+    def test_the_package_kernels_does_the_same(self):
+        m = self.mount(env=None)
+        done = m.python("""if 1:
+            import kernels, diamond as d
+            print(d.left.base is d.right.base, d.base.NAME)
+            try:
+                kernels.get_kernel_dep("acme/base")
+            except RuntimeError as e:
+                print(e)""", python=sys.executable)
+        self.assertEqual(done.stdout.split("\n")[:2], [
+            "True acme/base@v1",
+            "`get_kernel_dep` only works during kernel loading."],
+            done.stderr)
 
     def test_two_versions_of_one_live_in_one_tree(self):
         m = self.mount()

@@ -188,6 +188,25 @@ static char *content(struct fakeworld *f, const char *path)
 	return text_take(&t);
 }
 
+/* Of what may not be used there is nothing to supply. */
+static void tells_no_door_of_what_is_refused(void **state)
+{
+	struct fakeworld *f = *state;
+	struct node *evil = fakeworld_at(f, EVIL "/.kernelfs/depends.json");
+	struct node *alien = fakeworld_at(f, ".env/" ALIEN "/" NEST
+					     "/.kernelfs/depends.json");
+	struct text t = TEXT_INIT(1 << 16);
+
+	assert_int_equal(fakeworld_read(f, evil, &t), -EACCES);
+	assert_non_null(strstr(err_text(&f->err), "trust=zeta"));
+	assert_int_equal(fakeworld_read(f, alien, &t), -ENOENT);
+	assert_non_null(strstr(err_text(&f->err), "no build fits"));
+	assert_int_equal(t.len, 0);
+	text_done(&t);
+	put(f, evil);
+	put(f, alien);
+}
+
 static void tells_its_decisions(void **state)
 {
 	static const struct {
@@ -200,6 +219,15 @@ static void tells_its_decisions(void **state)
 		    "\"reason\"" } },
 		{ NEST "/.kernelfs/decision.json",
 		  { "/build/" BEST "/my_nest\"", "\"my_nest\"", "" } },
+		{ NEST "/.kernelfs/decision",
+		  { "needs        acme/relu@v1 -> " RELU ", " BEST, "", "" } },
+		{ NEST "/.kernelfs/depends.json",
+		  { "\"needs\": {\"acme/relu\": \"acme/relu@v1\"}",
+		    "{\"path\": \"" RELU "/build/" BEST "\", \"id\": "
+		    "\"_relu\"",
+		    "\"backend\": \"cpu\"" } },
+		{ ENVS "/" RELU "/.kernelfs/depends.json",
+		  { "\"needs\": {}", "\"kernels\": {}", "" } },
 		{ ".env/" ALIEN "/" RELU "/.kernelfs/decision",
 		  { ALIEN, "none", "" } },
 		{ ".env/" ALIEN "/relu.why",
@@ -340,6 +368,7 @@ int main(void)
 		unit(reads_what_the_source_holds),
 		unit(the_same_bytes_are_the_same_inode),
 		unit(never_hands_out_wrong_bytes),
+		unit(tells_no_door_of_what_is_refused),
 		unit(tells_its_decisions),
 		unit(a_why_tells_of_the_source_too),
 		unit(says_of_each_node_what_it_is),

@@ -40,7 +40,8 @@ static const struct fake_file files[] = {
 	{ "acme/relu", FAKE_C1, "docs/deep/b.txt", "deep" },
 	{ "acme/relu", FAKE_C1, "docs/deep/link", FAKE_LINK "b.txt" },
 	{ "acme/my-nest", FAKE_C2, "build/" BEST "/metadata.json",
-	  FAKE_METADATA },
+	  FAKE_METADATA_WITH(", \"kernel-depends\": [{\"repo-id\": "
+			     "\"acme/relu\", \"version\": 1}]") },
 	{ "acme/my-nest", FAKE_C2, "build/" BEST "/my_nest/__init__.py",
 	  "y = 1" },
 	{ "acme/bare", FAKE_C3, "README.md", "read me" },
