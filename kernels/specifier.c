@@ -17,7 +17,8 @@
  *
  *	set	= spec *("," spec)	; blanks around each part
  *	spec	= "===" anything / ("==" / "!=") (version / release ".*")
- *		/ "~=" version-of-two-numbers / ("<=" / ">=" / "<" / ">") version
+ *		/ "~=" version		; of two numbers at least
+ *		/ ("<=" / ">=" / "<" / ">") version
  *
  * All of a version are slices of its text; a number is one without its
  * leading zeros, so that it is compared by length, then by bytes.
