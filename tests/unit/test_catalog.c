@@ -6,6 +6,7 @@
 #include "kernels/http.h"
 #include "kernels/metadata.h"
 #include "kernels/store.h"
+#include "scratch.h"
 #include "kernels/tree.h"
 
 #include <errno.h>
@@ -522,6 +523,31 @@ static void a_small_file_is_fetched_once(void **state)
 	text_done(&t);
 }
 
+static void a_small_file_of_a_tier_is_read_without_asking(void **state)
+{
+	struct world *w = *state;
+	struct text t = TEXT_INIT(3 * SCRATCH_MAX);
+	char tier[SCRATCH_MAX];
+	char repo[2 * SCRATCH_MAX];
+
+	scratch_make(tier);
+	(void)snprintf(repo, sizeof(repo), "%s/kernels--%s--%s", tier,
+		       relu.owner, relu.name);
+	assert_int_equal(mkdir(repo, 0755), 0);
+	scratch_put(tier, "CACHEDIR.TAG", "", 0);
+	text_printf(&t, "%s/blobs", repo);
+	assert_int_equal(mkdir(text_str(&t), 0755), 0);
+	scratch_put(text_str(&t), HELLO, "hello", 5);
+	text_clear(&t);
+	assert_int_equal(store_add_tier(w->store, tier, &w->err), 0);
+	w->fake.asked = 0;
+	assert_int_equal(read_file(w, CATALOG_DISK, &t), 0);
+	assert_string_equal(text_str(&t), "hello");
+	assert_int_equal(w->fake.asked, 0);
+	text_done(&t);
+	scratch_remove(tier);
+}
+
 static void a_file_that_does_not_match_is_not_served(void **state)
 {
 	struct world *w = *state;
@@ -711,6 +737,7 @@ int main(void)
 		IN_WORLD(a_no_is_believed_for_minutes_and_takes_a_yes_back),
 		IN_WORLD(a_refresh_makes_every_no_an_old_one_and_no_yes),
 		IN_WORLD(a_small_file_is_fetched_once),
+		IN_WORLD(a_small_file_of_a_tier_is_read_without_asking),
 		IN_WORLD(a_file_that_does_not_match_is_not_served),
 		IN_WORLD(a_file_over_the_readers_limit_is_not_asked_for),
 		IN_WORLD(metadata_is_asked_for_once_without_a_listing),
