@@ -137,6 +137,8 @@ bool answers_is_paused(struct resolve *r, const struct repo_id *repo)
 
 void answers_pause(struct resolve *r, int64_t asked_ms, int result)
 {
+	if (result >= 0)
+		end_pause(r);
 	if (!source_is_silence(result))
 		return;
 	if (io_now_ms() - asked_ms >= LONG_SILENCE_MS)
