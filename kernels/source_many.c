@@ -22,7 +22,8 @@
  * A source that does not answer ends the search: going on to the next would
  * let whoever can silence the first put his own repository in its place.
  * Only a note, which says that it was so before, leads past it. Offline, the
- * sources on this machine are asked all the same.
+ * sources on this machine are asked all the same, but what is found past one
+ * that may not be asked is no answer against a note, and makes none.
  */
 
 #define URL_MAX 2000 /* of all, joined; it is in the keys of notes */
@@ -176,12 +177,14 @@ static struct source *known(struct many *m, const struct repo_id *repo,
 	return s;
 }
 
+/* For this mount; for the next ones too when it is sure. */
 static void decide(struct many *m, const struct repo_id *repo,
-		   struct source *home)
+		   struct source *home, bool sure)
 {
-	const struct source *before = noted(m, repo);
+	const struct source *before;
 
 	remember(m, repo, home, true);
+	before = sure ? noted(m, repo) : home;
 	if (before == home)
 		return;
 	if (before)
@@ -211,25 +214,27 @@ static int refs_of(struct source *s, const struct repo_id *repo,
 	return source_put(s, &ask, MEANWHILE, err);
 }
 
-/* Who has it? Refs of who does. -ENOENT: nobody. */
+/* Who has it? Refs of who does. -ENOENT: nobody; else *out is who failed.
+ * *sure: everybody before that one has said no. */
 static int search(struct many *m, const struct repo_id *repo,
-		  struct source_refs *refs, struct source **out,
+		  struct source_refs *refs, struct source **out, bool *sure,
 		  struct err *err)
 {
 	struct err skipped = ERR_INIT;
 	int r = -ENOENT;
 
+	*sure = true;
 	for (size_t i = 0; i < m->source.member_count; i++) {
 		struct source *s = m->members[i];
 		struct err why = ERR_INIT;
 
+		*out = s;
 		r = refs_of(s, repo, refs, &why);
-		if (r == 0) {
-			*out = s;
+		if (r == 0)
 			return 0;
-		}
 		if (r == -ENETUNREACH && m->offline) {
 			skipped = why;
+			*sure = false;
 			continue;
 		}
 		if (r == -ENOENT && is_unsure(s) &&
@@ -261,19 +266,25 @@ static int many_refs(struct source *s, const struct repo_id *repo,
 	struct source *home = known(m, repo, &decided);
 	struct source_refs refs = { .branches = NULL };
 	struct source *found = NULL;
+	bool sure;
 	int r;
 
 	if (home && decided)
 		return refs_of(home, repo, out, err);
-	r = search(m, repo, &refs, &found, err);
-	/* It was so before: that holds while a source before it is silent. */
-	if (r < 0 && r != -ENOENT && home)
+	r = search(m, repo, &refs, &found, &sure, err);
+	/* It was so before: that holds while a source before it is silent, or
+	 * may not be asked. */
+	if (home && home != found && (r < 0 ? r != -ENOENT : !sure)) {
+		source_refs_done(&refs);
 		return refs_of(home, repo, out, err);
+	}
 	if (r < 0)
 		return r;
-	decide(m, repo, found);
-	if (refs.moved_to.owner[0])
-		decide(m, &refs.moved_to, found);
+	decide(m, repo, found, sure);
+	/* The first may say whose name is his. Of another one it would be
+	 * believed against those before it: they are asked. */
+	if (refs.moved_to.owner[0] && found == m->members[0])
+		decide(m, &refs.moved_to, found, sure);
 	*out = refs;
 	return 0;
 }
@@ -285,6 +296,7 @@ static int many_home(struct source *s, const struct repo_id *repo, bool ask,
 	struct source_refs refs = { .branches = NULL };
 	struct source *home;
 	bool decided;
+	bool sure;
 	int r;
 
 	home = known(m, repo, &decided);
@@ -296,10 +308,10 @@ static int many_home(struct source *s, const struct repo_id *repo, bool ask,
 		return err_set(err, EAGAIN,
 			       "'%s/%s': which source has it is not known",
 			       repo->owner, repo->name);
-	r = search(m, repo, &refs, &home, err);
+	r = search(m, repo, &refs, &home, &sure, err);
 	if (r < 0)
 		return r;
-	decide(m, repo, home);
+	decide(m, repo, home, sure);
 	source_refs_done(&refs);
 	*out = home;
 	return 0;

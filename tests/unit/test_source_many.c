@@ -45,9 +45,9 @@ struct world {
 	struct err err;
 };
 
-static void open_source(struct world *w, bool mirror)
+static void open_source_when(struct world *w, bool mirror, bool offline)
 {
-	struct source_options o = { .store = w->store };
+	struct source_options o = { .store = w->store, .offline = offline };
 	struct source *members[2];
 
 	for (size_t i = 0; i < 2; i++)
@@ -57,6 +57,11 @@ static void open_source(struct world *w, bool mirror)
 					   NULL)
 		       : source_many_new(&w->source, members, 2, &o, NULL),
 		0);
+}
+
+static void open_source(struct world *w, bool mirror)
+{
+	open_source_when(w, mirror, false);
 }
 
 static void world_init(struct world *w, bool mirror)
@@ -167,6 +172,61 @@ static void a_note_leads_past_a_silent_source(void **state)
 	/* What no note knows is not looked for behind it. */
 	assert_int_equal(ask_refs(&w, &none), -EIO);
 	assert_asked(&w, 1, 0);
+	world_done(&w);
+}
+
+static void a_silent_home_is_not_asked_twice(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w, false);
+	assert_int_equal(ask_refs(&w, &both), 1);
+	source_free(w.source);
+	open_source(&w, false);
+	fake_forget(&w.fakes[0]);
+	w.fakes[0].fails[FAKE_REFS] = -ETIMEDOUT;
+	assert_int_equal(ask_refs(&w, &both), -ETIMEDOUT);
+	assert_asked(&w, 1, 0);
+	world_done(&w);
+}
+
+/* "This is what is called acme/both now" is no word of a later source. */
+static void a_later_source_gives_no_name_away(void **state)
+{
+	struct world w;
+	struct source *home = NULL;
+
+	(void)state;
+	world_init(&w, false);
+	w.fakes[1].moved_to = &both;
+	assert_int_equal(ask_refs(&w, &late), 3);
+	assert_int_equal(source_home(w.source, &both, true, &home, NULL), 0);
+	assert_ptr_equal(home, &w.fakes[0].source);
+	world_done(&w);
+}
+
+/* What nobody could be asked about does not change who had it. */
+static void offline_a_home_stays_where_it_was(void **state)
+{
+	struct world w;
+	struct source *home = NULL;
+
+	(void)state;
+	world_init(&w, false);
+	assert_int_equal(ask_refs(&w, &both), 1);
+	source_free(w.source);
+	open_source_when(&w, false, true);
+	w.fakes[0].fails[FAKE_REFS] = -ENETUNREACH;
+	assert_int_equal(ask_refs(&w, &both), -ENETUNREACH);
+	assert_int_equal(source_home(w.source, &both, false, &home, NULL), 0);
+	assert_ptr_equal(home, &w.fakes[0].source);
+	/* Of what nobody knows, the later one is believed, for now. */
+	assert_int_equal(ask_refs(&w, &late), 3);
+	source_free(w.source);
+	open_source(&w, false);
+	assert_int_equal(source_home(w.source, &late, false, &home, &w.err),
+			 -EAGAIN);
 	world_done(&w);
 }
 
@@ -315,6 +375,9 @@ int main(void)
 		cmocka_unit_test(the_first_that_has_it_wins),
 		cmocka_unit_test(a_silent_source_ends_the_search),
 		cmocka_unit_test(a_note_leads_past_a_silent_source),
+		cmocka_unit_test(a_silent_home_is_not_asked_twice),
+		cmocka_unit_test(a_later_source_gives_no_name_away),
+		cmocka_unit_test(offline_a_home_stays_where_it_was),
 		cmocka_unit_test(a_refresh_searches_again),
 		cmocka_unit_test(names_are_those_of_all),
 		cmocka_unit_test(a_dead_address_is_left_alone),
