@@ -56,6 +56,7 @@ static int check_hash(const struct resolve *r, const struct ref *ref,
 	const struct lock_entry *e = l ? lockfile_default(l, &ref->repo) : NULL;
 	const struct lock_hash *wanted = NULL;
 	char hex[65];
+	int n;
 
 	for (; e && e < l->entries + l->count && !wanted; e++) {
 		if (!repo_equal(&e->repo, &ref->repo))
@@ -63,8 +64,18 @@ static int check_hash(const struct resolve *r, const struct ref *ref,
 		if (!strcmp(e->commit, ref->rev))
 			wanted = lock_entry_hash(e, variant);
 	}
-	if (!wanted || lock_hash_of(variant, build, hex) < 0 ||
-	    !strcmp(hex, wanted->hex))
+	if (!wanted)
+		return 0;
+	n = lock_hash_of(variant, build, hex);
+	if (n == -EINVAL)
+		return err_set(err, EBADMSG,
+			       "build '%s' of %s/%s: %s has a hash of it, and "
+			       "locks have none of such builds",
+			       variant, ref->repo.owner, ref->repo.name,
+			       l->path);
+	if (n < 0)
+		return err_errno(err, -n, "hash of build '%s'", variant);
+	if (!strcmp(hex, wanted->hex))
 		return 0;
 	return err_set(err, EBADMSG,
 		       "build '%s' of %s/%s is not the locked one: its hash "

@@ -37,11 +37,17 @@
 static const struct lock_entry *lock_entry(const struct lockfile *l,
 					   const struct ref *ref)
 {
+	const struct lock_entry *e;
+
 	switch (ref->kind) {
 	case REV_DEFAULT:
 		return lockfile_default(l, &ref->repo);
 	case REV_VERSION:
-		return lockfile_version(l, &ref->repo, ref->version);
+		e = lockfile_version(l, &ref->repo, ref->version);
+		if (e)
+			return e;
+		/* or a project has named the branch as such */
+		return lockfile_revision(l, &ref->repo, ref->rev);
 	case REV_NAME:
 	case REV_RANGE:
 		return lockfile_revision(l, &ref->repo, ref->rev);
@@ -99,6 +105,18 @@ static int from_lock(const struct resolve *r, const struct ref *ref,
 		       "'%s' is not in %s: add it to "
 		       "[tool.kernels.dependencies] and run `kernelfs lock`",
 		       text, r->o.lock->path);
+}
+
+/* ---- the config ---- */
+
+/* What the config says of this repository's default, or the ref itself. */
+static struct ref configured(const struct resolve *r, const struct ref *ref)
+{
+	const struct ref *named = NULL;
+
+	if (ref->kind == REV_DEFAULT)
+		named = answers_named(r, &ref->repo);
+	return named && named->kind != REV_DEFAULT ? *named : *ref;
 }
 
 /* ---- the refs ---- */
@@ -186,13 +204,51 @@ static const struct source_ref *find_ref(const struct source_refs *refs,
 	return found ? found : source_refs_tag(refs, ref->rev);
 }
 
-static int take_ref(const struct source_refs *refs, const struct ref *ref,
-		    const char *text, struct resolve_commit *out,
-		    struct err *err)
+static void take_commit(const struct ref *ref, struct resolve_commit *out)
 {
-	const struct source_ref *found = find_ref(refs, ref);
+	(void)text_copy(out->commit, sizeof(out->commit), ref->rev);
+	(void)text_copy(out->revision, sizeof(out->revision), ref->rev);
+	out->repo = ref->repo;
+	out->pinned = true;
+}
 
-	if (!found && ref->kind == REV_RANGE)
+/*
+ * A former name, or another case, is the repository's present one: what the
+ * lock and the config say of that one holds by every name. 1 with *out, 0
+ * with what to look for among the refs in *ref, -EPERM.
+ */
+static int at_present(const struct resolve *r, const struct source_refs *refs,
+		      struct ref *ref, const char *text,
+		      struct resolve_commit *out, struct err *err)
+{
+	int n;
+
+	if (!refs->moved_to.owner[0] ||
+	    repo_equal(&refs->moved_to, &ref->repo))
+		return 0;
+	ref->repo = refs->moved_to;
+	n = from_lock(r, ref, text, out, err);
+	if (n)
+		return n;
+	*ref = configured(r, ref);
+	if (ref->kind != REV_COMMIT)
+		return 0;
+	take_commit(ref, out);
+	return 1;
+}
+
+static int take_ref(const struct resolve *r, const struct source_refs *refs,
+		    const struct ref *asked, const char *text,
+		    struct resolve_commit *out, struct err *err)
+{
+	const struct source_ref *found;
+	struct ref ref = *asked;
+	int n = at_present(r, refs, &ref, text, out, err);
+
+	if (n)
+		return n < 0 ? n : 0;
+	found = find_ref(refs, &ref);
+	if (!found && ref.kind == REV_RANGE)
 		return err_set(err, ENOENT,
 			       "'%s': no tag vX.Y.Z of the repository is in "
 			       "that range",
@@ -204,7 +260,7 @@ static int take_ref(const struct source_refs *refs, const struct ref *ref,
 			       text);
 	(void)text_copy(out->commit, sizeof(out->commit), found->commit);
 	(void)text_copy(out->revision, sizeof(out->revision), found->name);
-	out->repo = refs->moved_to.owner[0] ? refs->moved_to : ref->repo;
+	out->repo = ref.repo;
 	return 0;
 }
 
@@ -222,7 +278,7 @@ static int last_known(struct resolve *r, const struct ref *ref,
 			 NULL);
 	if (n < 0)
 		return n;
-	n = take_ref(&refs, ref, text, out, NULL);
+	n = take_ref(r, &refs, ref, text, out, NULL);
 	source_refs_done(&refs);
 	if (n < 0)
 		return n;
@@ -271,7 +327,7 @@ static int from_refs(struct resolve *r, const struct ref *ref, const char *text,
 		return n;
 	}
 	refs = look.value;
-	n = take_ref(&refs->refs, ref, text, out, err);
+	n = take_ref(r, &refs->refs, ref, text, out, err);
 	if (n == 0 && refs->until_ms != INT64_MAX) {
 		*keep_ms = refs->until_ms - io_now_ms();
 		if (*keep_ms < ANSWERS_LIFE_MIN_MS)
@@ -285,16 +341,6 @@ static int from_refs(struct resolve *r, const struct ref *ref, const char *text,
 
 /* ---- all of it ---- */
 
-/* What the config says of this repository's default, or the ref itself. */
-static struct ref configured(const struct resolve *r, const struct ref *ref)
-{
-	const struct ref *named = NULL;
-
-	if (ref->kind == REV_DEFAULT)
-		named = answers_named(r, &ref->repo);
-	return named && named->kind != REV_DEFAULT ? *named : *ref;
-}
-
 static int decide(struct resolve *r, const struct ref *asked, const char *text,
 		  enum memo_stage stage, struct resolve_commit *out,
 		  int64_t *keep_ms, struct err *err)
@@ -306,10 +352,7 @@ static int decide(struct resolve *r, const struct ref *asked, const char *text,
 		return n < 0 ? n : 0;
 	ref = configured(r, asked);
 	if (ref.kind == REV_COMMIT) {
-		(void)text_copy(out->commit, sizeof(out->commit), ref.rev);
-		(void)text_copy(out->revision, sizeof(out->revision), ref.rev);
-		out->repo = ref.repo;
-		out->pinned = true;
+		take_commit(&ref, out);
 		return 0;
 	}
 	if (stage == MEMO_LOCAL)

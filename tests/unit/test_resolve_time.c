@@ -142,6 +142,81 @@ static void with_locked_all_else_is_refused(void **state)
 	end_lock(w, &lock);
 }
 
+/* A project may say "revision" where it means a version branch. */
+static void a_lock_of_a_version_branch_by_its_name_holds(void **state)
+{
+	static const char text[] =
+		"[{\"dependency\": {\"repo-id\": \"acme/relu\", "
+		"\"revision\": \"v1\"}, \"lock\": {\"commit\": \"" FAKE_C3
+		"\"}}]";
+	struct lockfile lock = { .path = NULL };
+	struct world *w = *state;
+
+	for (int locked = 0; locked < 2; locked++) {
+		use_lock(w, &lock, text, locked);
+		is_commit(w, "acme/relu", FAKE_C3, "v1");
+		is_commit(w, "acme/relu@v1", FAKE_C3, "v1");
+		is_commit(w, "acme/relu@1", FAKE_C3, "v1");
+		assert_int_equal(fake_asked_all(&w->fake), 0);
+		end_lock(w, &lock);
+	}
+}
+
+static const struct fake_ref cased[] = {
+	{ "Acme/Relu", "main", FAKE_C2, false },
+	{ "Acme/Relu", "v1", FAKE_C1, false },
+	{ "Acme/Relu", "v2", FAKE_C2, false },
+	END,
+};
+
+static void is_moved_commit(struct world *w, const char *text,
+			    const char *commit, const char *revision)
+{
+	struct resolve_commit c = { .commit = "" };
+
+	is_commit(w, text, commit, revision);
+	assert_int_equal(ask_commit(w, text, &c), 0);
+	assert_true(repo_equal(&c.repo, &relu));
+}
+
+static void a_lock_holds_by_every_name_of_a_repository(void **state)
+{
+	struct lockfile lock = { .path = NULL };
+	struct world *w = *state;
+
+	w->fake.refs = cased;
+	w->fake.moved_to = &relu;
+	use_lock(w, &lock, LOCK(ENTRY("acme/relu", "1", FAKE_C3)), false);
+	is_moved_commit(w, "Acme/Relu", FAKE_C3, "v1");
+	is_moved_commit(w, "Acme/Relu@v1", FAKE_C3, "v1");
+	is_moved_commit(w, "Acme/Relu@v2", FAKE_C2, "v2");
+	/* nor does it matter whether the source answers */
+	w->fake.fails[FAKE_REFS] = -EIO;
+	again(w);
+	is_moved_commit(w, "Acme/Relu", FAKE_C3, "v1");
+	end_lock(w, &lock);
+}
+
+static void the_config_holds_by_every_name_of_a_repository(void **state)
+{
+	static struct ref named[] = {
+		{ .repo = { "acme", "relu" }, .kind = REV_NAME, .rev = "main" },
+	};
+	struct world *w = *state;
+
+	w->fake.refs = cased;
+	w->fake.moved_to = &relu;
+	w->options.named = named;
+	w->options.named_count = 1;
+	again(w);
+	is_moved_commit(w, "Acme/Relu", FAKE_C2, "main");
+	is_moved_commit(w, "Acme/Relu@latest", FAKE_C2, "v2");
+	named[0].kind = REV_COMMIT;
+	(void)snprintf(named[0].rev, sizeof(named[0].rev), FAKE_C3);
+	again(w);
+	is_moved_commit(w, "Acme/Relu", FAKE_C3, FAKE_C3);
+}
+
 /* The hash that the older format has for the chosen build of acme/relu. */
 static void hash_of_best(struct world *w, char hex[65])
 {
@@ -187,6 +262,31 @@ static void a_build_must_be_what_an_old_lock_says(void **state)
 	/* one of which it says nothing */
 	assert_int_equal(ask_build(w, &relu, FAKE_C1, OTHER, &a), 0);
 	resolve_drop(&a);
+	end_lock(w, &lock);
+}
+
+static void a_hash_that_cannot_be_compared_is_no_match(void **state)
+{
+	static const char text[] =
+		"[{\"repo_id\": \"acme/relu\", \"sha\": \"" FAKE_C1
+		"\", \"variants\": {\"tvm-ffi01-cpu-x86_64-linux\": "
+		"{\"hash\": \"sha256-" FAKE_C1 "111111111111111111111111"
+		"\", \"hash_type\": \"git_lfs_concat\"}}}]";
+	static const struct fake_file some[] = {
+		{ "acme/relu", FAKE_C1,
+		  "build/tvm-ffi01-cpu-x86_64-linux/__init__.py", "x = 1" },
+		{ NULL, NULL, NULL, NULL },
+	};
+	struct resolve_answer a = { 0 };
+	struct lockfile lock = { .path = NULL };
+	struct world *w = *state;
+
+	w->fake.files = some;
+	use_lock(w, &lock, text, true);
+	assert_int_equal(ask_build(w, &relu, FAKE_C1,
+				   "tvm-ffi01-cpu-x86_64-linux", &a),
+			 -EBADMSG);
+	says(w, "dir/kernels.lock");
 	end_lock(w, &lock);
 }
 
@@ -401,7 +501,11 @@ int main(void)
 		unit(a_range_is_the_highest_tag_that_fits),
 		unit(a_lock_leads_to_its_commits_and_asks_nobody),
 		unit(with_locked_all_else_is_refused),
+		unit(a_lock_of_a_version_branch_by_its_name_holds),
+		unit(a_lock_holds_by_every_name_of_a_repository),
+		unit(the_config_holds_by_every_name_of_a_repository),
 		unit(a_build_must_be_what_an_old_lock_says),
+		unit(a_hash_that_cannot_be_compared_is_no_match),
 		unit(a_refresh_decides_anew),
 		unit(a_refresh_of_one_leaves_one_with_a_longer_name_alone),
 		unit(a_refresh_forgets_failures),
