@@ -165,7 +165,8 @@ def shared(one, place, mount, spec):
     known = sys.modules.get(package)
     if known is not None:
         path = list(getattr(known, "__path__", None) or ())
-        return known if path == [place] else None
+        # Another thread may be making it: importing it waits for that.
+        return import_module(package) if path == [place] else None
     found = find_spec(package)
     if found is None or found.origin != stub:
         return None
