@@ -223,9 +223,9 @@ static int chosen(struct view *v, const struct node *dir, struct view_wait *w,
 	if (r < 0)
 		return r;
 	p = resolve_value(a);
-	if (p->refused == EACCES)
-		return err_set(err, EACCES, "%s/%s: %s", repo.owner, repo.name,
-			       p->why);
+	if (p->refused && view_in_refused(p) != ENOENT)
+		return err_set(err, view_in_refused(p), "%s/%s: %s", repo.owner,
+			       repo.name, p->why);
 	*out = p->variant;
 	return 0;
 }

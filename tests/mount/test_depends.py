@@ -214,12 +214,16 @@ class TestLocked(DependsCase):
         self.assertIn("needs acme/low@v1: ", said)
         self.assertIn("kernelfs lock", said)
         self.assertIn("needs acme/low@v1: ", m.python("import high").stderr)
+        self.refuses("EPERM", os.listdir, m.at(
+            ".hub/kernels--acme--high/snapshots", self.commit("acme/high"),
+            "build"))
 
     def test_offline_it_is_what_it_was(self):
         m = self.mount(cache="one", imports=("acme/high",))
         m.ls("acme/high@v1/build")
         told = self.told(m, "high", ".env/" + SPEC)
-        wait_for(lambda: m.xattr("state", self.place("low")) == "verified")
+        for repo in ("low", "high"):
+            wait_for(lambda: m.xattr("state", self.place(repo)) == "verified")
         self.hub.reset()
         m = self.mount("--offline", cache="one", imports=("acme/high",))
         m.ls("acme/high@v1/build")
@@ -303,6 +307,54 @@ class TestShapes(DependsCase):
         told = self.told(m, "pinned")
         self.assertEqual(told["needs"], {"acme/base": asked})
         self.assertEqual(told["kernels"][asked]["path"], self.place("base"))
+
+
+class TestThreads(DependsCase):
+    """What is needed may be under way on another thread."""
+
+    SLOW = ("import sys\nsys.started.set()\n"
+            "assert sys.go.wait(60)\nNAME = 'whole'\n")
+
+    def kernels(self, root):
+        make_owner(root, "acme")
+        make_kernel(root, "acme/slow", "v1",
+                    {UNIVERSAL: {"__init__.py": self.SLOW}},
+                    metadata={"id": "_slow_v1"})
+        kernel(root, "acme/user", "acme/slow@v1")
+
+    def test_a_half_made_module_is_waited_for(self):
+        m = self.mount()
+        said = self.imports(m, """if 1:
+            import sys, threading
+            sys.started, sys.go = threading.Event(), threading.Event()
+
+            def waits(ident):
+                frame = sys._current_frames().get(ident)
+                while frame:
+                    code = frame.f_code
+                    if "importlib" in code.co_filename and code.co_name in (
+                            "acquire", "_lock_unlock_module"):
+                        return True
+                    frame = frame.f_back
+
+            def first():
+                import slow
+
+            def second():
+                import user
+                print(user.slow.NAME)
+
+            one = threading.Thread(target=first)
+            one.start()
+            assert sys.started.wait(60)
+            two = threading.Thread(target=second)
+            two.start()
+            while two.is_alive() and not waits(two.ident):
+                pass
+            sys.go.set()
+            one.join()
+            two.join()""")
+        self.assertEqual(said, ["whole"])
 
 
 class TestRefusals(DependsCase):
