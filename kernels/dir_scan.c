@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ static bool is_part(const struct walk *w, const char *dir, const char *name,
 		    bool folder)
 {
 	AUTO(auto_close) int build = -1;
-	char path[64];
+	char path[NAME_MAX + sizeof("/build")];
 
 	if (!strcmp(name, ".git") || !strcmp(name, "__pycache__") ||
 	    (!folder && text_ends(name, ".pyc")))
