@@ -41,25 +41,25 @@ enum node_kind {
 	NODE_DECISION,	 /* its decision */
 	NODE_DECISION_JSON,
 	NODE_DEPENDS_JSON, /* its depends.json, for the door */
-	NODE_VARIANTS,	 /* its variants/ */
-	NODE_BUILD_LINK, /* link /<package>/build, maybe undecided */
-	NODE_ENVS,	 /* .env/ */
-	NODE_SPEC,	 /* .env/<spec>/ */
-	NODE_WHY,	 /* <package>.why */
-	NODE_PINNED,	 /* <package>.pinned */
-	NODE_LINK,	 /* a link whose target is in `text` */
-	NODE_CTL,	 /* /.kernelfs/ */
-	NODE_CTL_FILE,	 /* one of its reports: `entry` says which */
-	NODE_OWNERS,	 /* its owners/ */
-	NODE_DOOR_DIR,	 /* its door/ */
-	NODE_DOOR_FILE,	 /* one of the door's: `entry` says which */
-	NODE_HUB,	 /* /.hub/ */
-	NODE_HUB_REPO,	 /* .hub/kernels--<owner>--<repo>/ */
-	NODE_HUB_REFS,	 /* its refs/ */
-	NODE_HUB_REF,	 /* a file in it: the commit is in `text` */
-	NODE_HUB_SNAPS,	 /* its snapshots/ */
-	NODE_HUB_SNAP,	 /* snapshots/<commit>/ */
-	NODE_HUB_BUILDS, /* snapshots/<commit>/build/ */
+	NODE_VARIANTS,	   /* its variants/ */
+	NODE_BUILD_LINK,   /* link /<package>/build, maybe undecided */
+	NODE_ENVS,	   /* .env/ */
+	NODE_SPEC,	   /* .env/<spec>/ */
+	NODE_WHY,	   /* <package>.why */
+	NODE_PINNED,	   /* <package>.pinned */
+	NODE_LINK,	   /* a link whose target is in `text` */
+	NODE_CTL,	   /* /.kernelfs/ */
+	NODE_CTL_FILE,	   /* one of its reports: `entry` says which */
+	NODE_OWNERS,	   /* its owners/ */
+	NODE_DOOR_DIR,	   /* its door/ */
+	NODE_DOOR_FILE,	   /* one of the door's: `entry` says which */
+	NODE_HUB,	   /* /.hub/ */
+	NODE_HUB_REPO,	   /* .hub/kernels--<owner>--<repo>/ */
+	NODE_HUB_REFS,	   /* its refs/ */
+	NODE_HUB_REF,	   /* a file in it: the commit is in `text` */
+	NODE_HUB_SNAPS,	   /* its snapshots/ */
+	NODE_HUB_SNAP,	   /* snapshots/<commit>/ */
+	NODE_HUB_BUILDS,   /* snapshots/<commit>/build/ */
 };
 
 struct node {

@@ -475,16 +475,16 @@ static int look_door(const struct look *l)
 }
 
 static look_fn *const lookers[] = {
-	[NODE_ROOT] = look_root,	   [NODE_IMPORT] = look_import,
-	[NODE_OWNER] = look_owner,	   [NODE_COMMIT] = look_in_commit,
-	[NODE_BUILDS] = look_builds,	   [NODE_VARIANT] = look_variant,
-	[NODE_FOLDER] = look_folder,	   [NODE_PYTHON] = look_python,
-	[NODE_PACKAGE] = look_package,	   [NODE_COMMIT_CTL] = look_commit_ctl,
-	[NODE_VARIANTS] = look_variants,   [NODE_ENVS] = look_envs,
-	[NODE_SPEC] = look_spec,	   [NODE_CTL] = look_ctl,
-	[NODE_OWNERS] = look_owners,	   [NODE_DOOR_DIR] = look_door,
-	[NODE_HUB] = view_hub_look,	   [NODE_HUB_REPO] = view_hub_look,
-	[NODE_HUB_REFS] = view_hub_look,   [NODE_HUB_SNAPS] = view_hub_look,
+	[NODE_ROOT] = look_root,	 [NODE_IMPORT] = look_import,
+	[NODE_OWNER] = look_owner,	 [NODE_COMMIT] = look_in_commit,
+	[NODE_BUILDS] = look_builds,	 [NODE_VARIANT] = look_variant,
+	[NODE_FOLDER] = look_folder,	 [NODE_PYTHON] = look_python,
+	[NODE_PACKAGE] = look_package,	 [NODE_COMMIT_CTL] = look_commit_ctl,
+	[NODE_VARIANTS] = look_variants, [NODE_ENVS] = look_envs,
+	[NODE_SPEC] = look_spec,	 [NODE_CTL] = look_ctl,
+	[NODE_OWNERS] = look_owners,	 [NODE_DOOR_DIR] = look_door,
+	[NODE_HUB] = view_hub_look,	 [NODE_HUB_REPO] = view_hub_look,
+	[NODE_HUB_REFS] = view_hub_look, [NODE_HUB_SNAPS] = view_hub_look,
 	[NODE_HUB_SNAP] = view_hub_look, [NODE_HUB_BUILDS] = view_hub_look,
 };
 

@@ -299,7 +299,7 @@ static int read_refs(const struct look *l, struct source_refs *refs)
 	return 0;
 }
 
-/* Versions that have their own folder, by name; at most SOURCE_DIR_VERSIONS_MAX. */
+/* Versions that have a folder; at most SOURCE_DIR_VERSIONS_MAX, by name. */
 static int find_versions(int repo, struct source_refs *out)
 {
 	AUTO(auto_closedir) DIR *stream = source_dir_stream(repo);

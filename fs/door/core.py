@@ -8,9 +8,9 @@ interpreter, in a program that belongs to somebody else. So: no import that a
 Python with torch has not done already, no state outside this module but the
 finders of the kernels' own folders, nothing left in the kernel's namespace.
 
-What few kernels need, other kernels and Python packages, is in depends.py: every
-process compiles this file, and only some that one. Bytecode kept outside the
-mount will stand in Finder beside the sources.
+What few kernels need, other kernels and Python packages, is in depends.py:
+every process compiles this file, and only some that one. Bytecode kept outside
+the mount will stand in Finder beside the sources.
 """
 
 import os

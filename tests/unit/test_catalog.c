@@ -6,8 +6,8 @@
 #include "kernels/http.h"
 #include "kernels/metadata.h"
 #include "kernels/store.h"
-#include "scratch.h"
 #include "kernels/tree.h"
+#include "scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -88,22 +88,20 @@ static void sorts_names_then_versions_then_revisions(void **state)
 		"a-b/x 1",  "a.b/x 1", "a/x 2",	  "a/x 10",
 		"a/x main", "a/x v3",  "a/x-y 1", NULL,
 	};
+	/* clang-format off */
+	static const char given[] =
+		"[" ENTRY("a/x-y", "\"version\": 1", A40)
+		"," ENTRY("a/x", "\"revision\": \"v3\"", A40)
+		"," ENTRY("a/x", "\"version\": 10", B40)
+		"," ENTRY("a/x", "\"revision\": \"main\", \"version\": null", A40)
+		"," ENTRY("a/x", "\"version\": 2", C40)
+		"," ENTRY("a.b/x", "\"version\": 1", A40)
+		"," ENTRY("a-b/x", "\"version\": 1", A40) "]";
+	/* clang-format on */
 	struct lockfile l;
 
 	(void)state;
-	parse(&l,
-	      "[" ENTRY("a/x-y", "\"version\": 1", A40) "," ENTRY("a/x", "\"revision\": \"v3\"", A40) "," ENTRY(
-		      "a/x", "\"version\": 10",
-		      B40) "," ENTRY("a/x",
-				     "\"revision\": \"main\", \"version\": "
-				     "null",
-				     A40) "," ENTRY("a/x", "\"version\": 2",
-						    C40) "," ENTRY("a.b/x",
-								   "\"version\""
-								   ": 1",
-								   A40) "," ENTRY("a-b/x",
-										  "\"version\": 1",
-										  A40) "]");
+	parse(&l, given);
 	for (size_t i = 0; want[i]; i++) {
 		const struct lock_entry *e = &l.entries[i];
 		char got[512];

@@ -205,7 +205,8 @@ static void lists_the_view(void **state)
 		{ RELU "/docs/deep", "b.txt " }, /* no link: no build */
 		{ RELU "/python", "relu/ " },
 		{ RELU "/python/relu", "__init__.py " },
-		{ RELU "/.kernelfs", "decision decision.json depends.json variants/ " },
+		{ RELU "/.kernelfs",
+		  "decision decision.json depends.json variants/ " },
 		{ RELU "/.kernelfs/variants",
 		  "stray.txt@ " OTHER "@ " BEST "@ " },
 		{ BARE "/build", "" },
