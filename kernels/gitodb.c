@@ -24,6 +24,8 @@ struct gitodb {
 	const struct gitlib *g;
 	git_odb *odb; /* owned */
 	unsigned visits;
+	gitodb_stopped *stopped; /* NULL: never */
+	void *arg;
 };
 
 int gitodb_open(struct gitodb **out, const char *objects, struct err *err)
@@ -56,6 +58,12 @@ void gitodb_free(struct gitodb *o)
 		return;
 	o->g->odb_free(o->odb);
 	free(o);
+}
+
+void gitodb_watch(struct gitodb *o, gitodb_stopped *stopped, void *arg)
+{
+	o->stopped = stopped;
+	o->arg = arg;
 }
 
 /* ---- objects ---- */
@@ -316,6 +324,8 @@ static int add_entry(struct walk *w, const struct gitobj_entry *e,
 	if (++w->o->visits > VISITS_MAX)
 		return err_set(err, EIO, "a listing of more than %u entries",
 			       TREE_ENTRIES_MAX);
+	if (w->o->stopped && w->o->stopped(w->o->arg))
+		return err_set(err, ECANCELED, "stopped");
 	text_add(&w->path, e->name);
 	if (text_failed(&w->path))
 		return err_set(err, EIO, "a path of more than %d bytes",

@@ -30,6 +30,9 @@ struct tree_builder;
 int gitodb_open(struct gitodb **out, const char *objects, struct err *err);
 void gitodb_free(struct gitodb *o); /* NULL allowed */
 bool gitodb_has(struct gitodb *o, const char *commit);
+/* Asked now and then by who lists: true ends it with -ECANCELED. */
+typedef bool gitodb_stopped(void *arg);
+void gitodb_watch(struct gitodb *o, gitodb_stopped *stopped, void *arg);
 
 /* As source_ops.tree. -ENOENT: no such folder; -ESTALE: an object is not
  * there; -EIO: an object is damaged or refused. */
@@ -52,8 +55,10 @@ void gitodb_close(struct gitodb *o, struct gitodb_file *f);
 /* ---- taking in ---- */
 
 /* A pack, piece by piece, into the folder `pack` of objects. It gets its name
- * only at the end; before, "pack_..." beside it. */
-int gitpack_new(struct gitpack **out, const char *pack, struct err *err);
+ * only at the end; before, "pack_..." beside it. A small one may unfold to
+ * much: `stopped` is asked between objects, as above. */
+int gitpack_new(struct gitpack **out, const char *pack, gitodb_stopped *stopped,
+		void *arg, struct err *err);
 int gitpack_add(struct gitpack *p, const void *s, size_t n, struct err *err);
 int gitpack_end(struct gitpack *p, struct err *err);
 void gitpack_free(struct gitpack *p); /* NULL allowed */

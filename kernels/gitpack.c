@@ -13,11 +13,26 @@ struct gitpack {
 	const struct gitlib *g;
 	git_indexer *indexer;	       /* owned */
 	git_indexer_progress progress; /* it counts on it from call to call */
+	gitodb_stopped *stopped;
+	void *arg;
+	bool ended; /* by that */
 };
 
-int gitpack_new(struct gitpack **out, const char *pack, struct err *err)
+/* Between two objects. */
+static int on_object(const git_indexer_progress *progress, void *arg)
+{
+	struct gitpack *p = arg;
+
+	(void)progress;
+	p->ended = p->stopped(p->arg);
+	return p->ended ? -1 : 0;
+}
+
+int gitpack_new(struct gitpack **out, const char *pack, gitodb_stopped *stopped,
+		void *arg, struct err *err)
 {
 	const struct gitlib *g = gitlib_load(err);
+	git_indexer_options o = { .version = GIT_INDEXER_OPTIONS_VERSION };
 	struct gitpack *p;
 	int r;
 
@@ -27,13 +42,23 @@ int gitpack_new(struct gitpack **out, const char *pack, struct err *err)
 	if (!p)
 		return err_errno(err, ENOMEM, "pack");
 	p->g = g;
-	r = g->indexer_new(&p->indexer, pack, 0444, NULL, NULL);
+	p->stopped = stopped;
+	p->arg = arg;
+	o.progress_cb = on_object;
+	o.progress_cb_payload = p;
+	r = g->indexer_new(&p->indexer, pack, 0444, NULL, &o);
 	if (r < 0) {
 		free(p);
 		return gitlib_fail(g, r, pack, err);
 	}
 	*out = p;
 	return 0;
+}
+
+static int fail(struct gitpack *p, struct err *err)
+{
+	(void)gitlib_fail(p->g, -1, "pack", err);
+	return p->ended ? err_set(err, ECANCELED, "stopped") : -EIO;
 }
 
 int gitpack_add(struct gitpack *p, const void *s, size_t n, struct err *err)
@@ -43,18 +68,14 @@ int gitpack_add(struct gitpack *p, const void *s, size_t n, struct err *err)
 	if (n == 0)
 		return 0;
 	r = p->g->indexer_append(p->indexer, s, n, &p->progress);
-	if (r == 0)
-		return 0;
-	(void)gitlib_fail(p->g, -1, "pack", err);
-	return -EIO;
+	return r == 0 ? 0 : fail(p, err);
 }
 
 int gitpack_end(struct gitpack *p, struct err *err)
 {
 	if (p->g->indexer_commit(p->indexer, &p->progress) == 0)
 		return 0;
-	(void)gitlib_fail(p->g, -1, "pack", err);
-	return -EIO;
+	return fail(p, err);
 }
 
 void gitpack_free(struct gitpack *p)

@@ -178,6 +178,13 @@ static int mend(struct git *g, struct git_repo *r, const char *commit,
 	return open_cached(g, r, commit, cancelled, true, err);
 }
 
+static bool is_stopped(void *arg)
+{
+	const struct git *g = arg;
+
+	return http_is_cancelled(g->http);
+}
+
 static int git_tree(struct source *s, const struct repo_id *repo,
 		    const char *commit, const char *dir, bool recursive,
 		    struct tree_builder *b, struct err *err)
@@ -187,6 +194,7 @@ static int git_tree(struct source *s, const struct repo_id *repo,
 	int found = open_commit(g, &r, commit, NULL, err);
 
 	if (!found) {
+		gitodb_watch(r.odb, is_stopped, g);
 		found = gitodb_list(r.odb, commit, dir, recursive, b, err);
 		if (found == -ESTALE) {
 			/* `b` holds a part: the next question will do */

@@ -173,7 +173,34 @@ struct taking {
 	struct gitpack *taken; /* owned */
 	struct gitwire_answer *answer;
 	bool refused; /* by the server, in its own words */
+	const struct git *git;
+	const bool *cancelled;
+	int64_t until_ms; /* it must be unfolded; 0: it is still coming */
+	bool late;
 };
+
+/* What it unfolds to may be any number of times what came. */
+static bool is_stopped(void *arg)
+{
+	struct taking *t = arg;
+
+	t->late = t->until_ms && io_now_ms() > t->until_ms;
+	return t->late || http_is_cancelled(t->git->http) ||
+	       (t->cancelled &&
+		__atomic_load_n(t->cancelled, __ATOMIC_RELAXED));
+}
+
+static int unfold(struct taking *t, struct err *err)
+{
+	int r;
+
+	t->until_ms = io_now_ms() + http_deadline_ms(t->git->http);
+	r = gitpack_end(t->taken, err);
+	if (r < 0 && t->late)
+		return err_set(err, ETIMEDOUT,
+			       "the pack takes too long to unfold");
+	return r;
+}
 
 static int to_pack(void *arg, const void *p, size_t n, struct err *err)
 {
@@ -190,7 +217,7 @@ static int taking_begin(struct http_sink *s, uint64_t from, struct err *err)
 	gitpack_free(t->taken);
 	t->taken = NULL;
 	gitwire_answer_init(t->answer, to_pack, t);
-	return gitpack_new(&t->taken, t->pack, err);
+	return gitpack_new(&t->taken, t->pack, is_stopped, t, err);
 }
 
 static int taking_write(struct http_sink *s, const void *p, size_t n,
@@ -224,13 +251,14 @@ static int take(struct git *g, const char *url, const char *pack,
 
 	t->pack = pack;
 	t->refused = false;
+	t->until_ms = 0;
 	text_printf(&at, "%s/git-upload-pack", url);
 	req.url = text_str(&at);
 	r = source_git_ask(g, &req, false, NULL, &a, err);
 	if (!r)
 		r = gitwire_answer_end(t->answer, err);
 	if (!r)
-		r = gitpack_end(t->taken, err);
+		r = unfold(t, err);
 	gitpack_free(t->taken);
 	t->taken = NULL;
 	return r;
@@ -296,7 +324,9 @@ static int fetch(struct git *g, struct git_repo *repo, const char *commit,
 	AUTO(auto_free) struct gitwire_answer *answer = NULL;
 	AUTO(auto_close) int lock = prepare(g, objects, &pack, err);
 	struct taking t = { .sink = { .begin = taking_begin,
-				      .write = taking_write } };
+				      .write = taking_write },
+			    .git = g,
+			    .cancelled = cancelled };
 	int r;
 
 	if (lock < 0)

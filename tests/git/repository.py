@@ -134,3 +134,46 @@ def pack_of_nothing(count):
     """The head of a pack that promises so many objects, and its hash."""
     head = b"PACK" + struct.pack(">II", 2, count)
     return head + hashlib.sha1(head).digest()
+
+
+def _varint(n):
+    out = b""
+    while n > 0x7f:
+        out += bytes((n & 0x7f | 0x80,))
+        n >>= 7
+    return out + bytes((n,))
+
+
+def _head(kind, size):
+    first = kind << 4 | size & 15
+    size >>= 4
+    return bytes((first | 0x80,)) + _varint(size) if size else bytes((first,))
+
+
+def _back(n):
+    out = bytes((n & 0x7f,))
+    while n > 0x7f:
+        n = (n >> 7) - 1
+        out = bytes((n & 0x7f | 0x80,)) + out
+    return out
+
+
+def pack_that_unfolds(count, size):
+    """A small pack of one file of `size` zeros and `count` others, each that
+    one with a few bytes more: nobody ever comes to their end."""
+    body = b"PACK" + struct.pack(">II", 2, count + 1)
+    base = len(body)
+    body += _head(3, size) + zlib.compress(bytes(size), 9)
+    parts = [body]
+    at = len(body)
+    for i in range(count):
+        delta = _varint(size) + _varint(size + 4)
+        for begin in range(0, size, 0xffffff):
+            delta += b"\xff" + struct.pack("<I", begin) + struct.pack(
+                "<I", min(size - begin, 0xffffff))[:3]
+        delta += b"\4" + struct.pack("<I", i)
+        one = _head(6, len(delta)) + _back(at - base) + zlib.compress(delta)
+        parts.append(one)
+        at += len(one)
+    whole = b"".join(parts)
+    return whole + hashlib.sha1(whole).digest()

@@ -2,17 +2,22 @@
 """Repositories and git servers that mean harm, or are broken: what is wrong is
 refused with a sentence that names it, and the rest goes on."""
 
+import glob
 import http.server
 import os
+import signal
 import subprocess
 import threading
+import time
 import unittest
 
-from asking import log_lines
+from asking import Asked, log_lines, measured
 from gitcase import LIBRARY, VARIANT, GitCase, build, lfs_pointer, oid
-from mounted import PROGRAM, clean_environment, errno_of, read, text
+from mounted import (
+    PROGRAM, clean_environment, errno_of, read, text, wait_for)
 from gitserver import pkt
-from repository import FILE, FOLDER, Raw, nest, pack_of_nothing
+from repository import (
+    FILE, FOLDER, Raw, nest, pack_of_nothing, pack_that_unfolds)
 
 AT = ("build", VARIANT)
 ANY = ("info", "warning", "error")
@@ -220,6 +225,34 @@ class TestServers(GitCase):
                 (band(pack_of_nothing(3)), "pack"),
                 (band(pack_of_nothing(0)) + b"more", "behind the pack")):
             self.refused(said, "pack", (200, body, {}))
+
+    def test_a_pack_that_unfolds_without_end_holds_nobody(self):
+        pack = pack_that_unfolds(20000, 64 << 20)
+        body = pkt("NAK\n") + b"".join(
+            pkt(b"\1" + pack[i:i + 60000])
+            for i in range(0, len(pack), 60000)) + b"0000"
+        for ends in (self.left_at_the_deadline, self.ended_by_a_signal):
+            self.server.faults = {"pack": lambda *_: (200, body, {})}
+            ends()
+
+    def left_at_the_deadline(self):
+        m = self.mount("--deadline=2s", cache="left")
+        at = m.at("acme/relu@" + self.one, "build")
+        self.assertIn(errno_of(os.listdir, at), ("ETIMEDOUT", "EIO"))
+        self.server.faults = {}
+        wait_for(lambda: errno_of(os.listdir, at) is None, "a good answer")
+        m.end()
+
+    def ended_by_a_signal(self):
+        m = self.mount(cache="ended")
+        asked = Asked(os.listdir, m.at("acme/relu@" + self.one, "build"))
+        wait_for(lambda: glob.glob(
+            m.cache + "/git/*/objects/pack/pack_*"), "a pack")
+        begun = time.monotonic()
+        os.kill(m.pid, signal.SIGTERM)
+        self.assertIsNotNone(asked.end().error)
+        wait_for(m.has_ended, "the daemon's end")
+        measured("SIGTERM to exit in a pack", time.monotonic() - begun)
 
     def test_nothing_of_a_repository_is_run(self):
         mark = os.path.join(self.dir, "ran")
