@@ -24,7 +24,7 @@ static int parse(struct json **out, const char *s, size_t n, struct err *err)
 	if (r == -ENOMEM)
 		return err_errno(err, ENOMEM, "the answer");
 	if (r < 0)
-		return err_set(err, EIO, "the answer is no good JSON: %s",
+		return err_set(err, EPROTO, "the answer is no good JSON: %s",
 			       err_text(&why));
 	return 0;
 }
@@ -37,7 +37,7 @@ int hub_json_trusted(const char *s, size_t n, bool *out, struct err *err)
 	if (r < 0)
 		return r;
 	if (!json_is_object(root))
-		return err_set(err, EIO, "the answer is no JSON object");
+		return err_set(err, EPROTO, "the answer is no JSON object");
 	*out = json_bool(json_get(root, "trustedKernelPublisher"), false);
 	return 0;
 }
@@ -62,9 +62,9 @@ static int read_refs(const struct json *list, const char *kind,
 	size_t n = 0;
 
 	if (!json_is_array(list))
-		return err_set(err, EIO, "'%s' is no list", kind);
+		return err_set(err, EPROTO, "'%s' is no list", kind);
 	if (json_count(list) > SOURCE_REFS_MAX)
-		return err_set(err, EIO, "more than %u %s", SOURCE_REFS_MAX,
+		return err_set(err, EPROTO, "more than %u %s", SOURCE_REFS_MAX,
 			       kind);
 	refs = calloc(json_count(list) + 1, sizeof(*refs));
 	if (!refs)
@@ -100,7 +100,7 @@ int hub_json_refs(const char *s, size_t n, struct source_refs *out,
 	if (r < 0)
 		return r;
 	if (!json_is_object(root))
-		return err_set(err, EIO, "the answer is no JSON object");
+		return err_set(err, EPROTO, "the answer is no JSON object");
 	r = read_refs(json_get(root, "branches"), "branches", &refs.branches,
 		      &refs.branch_count, err);
 	if (!r && json_get(root, "tags"))
@@ -142,13 +142,13 @@ static int read_content(const struct json *item, const char *path,
 		hex = 64;
 	}
 	if (!json_is_object(of))
-		return err_set(err, EIO, "'%s': 'lfs' is no object", path);
+		return err_set(err, EPROTO, "'%s': 'lfs' is no object", path);
 	oid = json_get_string(of, "oid");
 	if (!oid || !text_is_hex(oid, hex) || digest_parse(digest, oid) < 0)
-		return err_set(err, EIO, "'%s': 'oid' is no hash of %zu digits",
+		return err_set(err, EPROTO, "'%s': 'oid' is no hash of %zu digits",
 			       path, hex);
 	if (!json_u64(json_get(of, "size"), size) || *size > TREE_FILE_MAX)
-		return err_set(err, EIO, "'%s': 'size' is no good size", path);
+		return err_set(err, EPROTO, "'%s': 'size' is no good size", path);
 	return 0;
 }
 
@@ -164,20 +164,20 @@ static int add_item(struct hub_page *page, const struct json *item,
 	int r = 0;
 
 	if (!type || !path)
-		return err_set(err, EIO,
+		return err_set(err, EPROTO,
 			       "an entry has no 'type' or 'path' of "
 			       "text");
 	file = strcmp(type, "file") == 0;
 	if (!file && strcmp(type, "directory") != 0)
-		return err_set(err, EIO, "'%s': unknown type '%s'", path, type);
+		return err_set(err, EPROTO, "'%s': unknown type '%s'", path, type);
 	if (file && *page->dir && strcmp(path, page->dir) == 0)
 		return err_set(err, ENOENT, "'%s' is a file", path);
 	name = below(page, path);
 	if (!name)
-		return err_set(err, EIO, "'%s' is not below '%s'", path,
+		return err_set(err, EPROTO, "'%s' is not below '%s'", path,
 			       page->dir);
 	if (!page->recursive && strchr(name, '/'))
-		return err_set(err, EIO, "'%s' is not in '%s' itself", path,
+		return err_set(err, EPROTO, "'%s' is not in '%s' itself", path,
 			       page->dir);
 	if (file)
 		r = read_content(item, path, &size, &digest, err);
@@ -189,8 +189,8 @@ static int add_item(struct hub_page *page, const struct json *item,
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0 && err)
-		err->code = EIO;
-	return r < 0 ? -EIO : 0;
+		err->code = EPROTO;
+	return r < 0 ? -EPROTO : 0;
 }
 
 int hub_json_tree(const char *s, size_t n, struct hub_page *page,
@@ -202,7 +202,7 @@ int hub_json_tree(const char *s, size_t n, struct hub_page *page,
 	if (r < 0)
 		return r;
 	if (!json_is_array(root))
-		return err_set(err, EIO, "the answer is no JSON array");
+		return err_set(err, EPROTO, "the answer is no JSON array");
 	for (const struct json *j = json_first(root); j && !r; j = json_next(j))
 		r = add_item(page, j, err);
 	if (!r)
@@ -221,7 +221,7 @@ int hub_json_kernels(const char *s, size_t n, const char *owner,
 	if (r < 0)
 		return r;
 	if (!json_is_array(root))
-		return err_set(err, EIO, "the answer is no JSON array");
+		return err_set(err, EPROTO, "the answer is no JSON array");
 	*count += json_count(root);
 	for (const struct json *j = json_first(root); j; j = json_next(j)) {
 		const char *id = json_get_string(j, "id");

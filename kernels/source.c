@@ -50,14 +50,26 @@ bool source_is_down(const struct source *s)
 	return __atomic_load_n(&s->health.heard, __ATOMIC_RELAXED) < 0;
 }
 
+/* What the connection said: behind the URL in the sentence of a failure. */
+static const char *reason_of(const struct err *err)
+{
+	const char *at = err ? strstr(err_text(err), "://") : NULL;
+
+	at = at ? strstr(at, ": ") : NULL;
+	return at ? at + strlen(": ") : "no connection";
+}
+
+/* The thing that was asked for is not named: whoever wanted it is told, and
+ * this line is about everything at that source. */
 void source_heard(struct source *s, int r, const char *on,
 		  const struct err *err)
 {
 	int now = source_is_silence(r) ? -1 : 1;
 	int before;
 
-	/* Nobody was asked, or who asked went away, or we are at fault. */
-	if (r == -ECANCELED || r == -ENETUNREACH || r == -EAGAIN ||
+	/* Nobody was asked, or who asked went away, or we are at fault; or it
+	 * speaks, if nonsense. */
+	if (r == -ECANCELED || (r == -EPROTO && !source_is_down(s)) || r == -ENETUNREACH || r == -EAGAIN ||
 	    r == -ENOMEM || r == -ENOSPC || r == -EROFS)
 		return;
 	before = __atomic_exchange_n(&s->health.heard, now, __ATOMIC_RELAXED);
@@ -66,7 +78,7 @@ void source_heard(struct source *s, int r, const char *on,
 	__atomic_store_n(&s->health.since_s, io_wall_s(), __ATOMIC_RELAXED);
 	if (now < 0)
 		log_warning("source", "'%s' does not answer: %s; %s", s->url,
-			    err ? err_text(err) : "", on);
+			    reason_of(err), on);
 	else if (before < 0)
 		log_info("source", "'%s' answers again", s->url);
 }

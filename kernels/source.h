@@ -11,8 +11,9 @@
  *
  * All functions block and may be called from any thread. Failures: -ENOENT
  * no such owner, repository, revision, folder; -EACCES token refused, gated;
- * -EIO, -ETIMEDOUT the source does not answer; -ENETUNREACH offline;
- * -ECANCELED at the end.
+ * -EIO, -ETIMEDOUT the source does not answer; -EPROTO it does, with nonsense
+ * (-EIO from what sources_new() makes); -ENETUNREACH offline; -ECANCELED at
+ * the end.
  */
 
 #include <stdbool.h>

@@ -58,6 +58,9 @@ static int explain(struct hub *h, const struct http_response *a, int r,
 {
 	const char *message = a->error_message;
 
+	/* It answered, only what it said is of no use. */
+	if (r == -EIO && a->status && a->status < 500 && a->status != 429)
+		r = -EPROTO;
 	if (r != -ENOENT && r != -EACCES)
 		return err_wrap(err, r, "%s", what);
 	if (a->status < 400)
@@ -97,7 +100,7 @@ static int no_html(const struct http_response *a, struct err *err)
 {
 	if (!a->html)
 		return 0;
-	return err_set(err, EIO,
+	return err_set(err, EPROTO,
 		       "answered with a web page, is there a login "
 		       "or proxy in between?");
 }
@@ -125,7 +128,7 @@ static int ask(struct hub *h, const char *url, const char *endpoint,
 	int r = http_get_text(h->http, &req, out, a, err);
 
 	if (r == -EFBIG)
-		return err_set(err, EIO,
+		return err_set(err, EPROTO,
 			       "%s: the answer is larger than %zu "
 			       "bytes",
 			       what, out->limit);
@@ -250,10 +253,10 @@ static int next_page(struct hub *h, struct text *url,
 		     struct err *err)
 {
 	if (strcmp(a->next, text_str(url)) == 0)
-		return err_set(err, EIO, "%s: a page names itself as the next",
+		return err_set(err, EPROTO, "%s: a page names itself as the next",
 			       p->what);
 	if (!http_same_origin(a->next, h->source.url))
-		return err_set(err, EIO, "%s: the next page is at another host",
+		return err_set(err, EPROTO, "%s: the next page is at another host",
 			       p->what);
 	text_clear(url);
 	text_add(url, a->next);
@@ -296,7 +299,7 @@ static int all_pages(struct hub *h, struct text *url, struct pages *p,
 			break;
 		if (entries > p->entries_max || page == PAGES_MAX ||
 		    entries == before)
-			return err_set(err, EIO,
+			return err_set(err, EPROTO,
 				       "%s: a listing without end: %zu "
 				       "entries on %zu pages",
 				       p->what, entries, page + 1);
@@ -475,10 +478,13 @@ static int hub_file(struct source *s, const struct source_file *f,
 			       "%s: the source sends more than "
 			       "the %" PRIu64 " bytes that it lists",
 			       text_str(&what), f->size);
+	/* One file that cannot be had says nothing about all others. */
+	if (r == -EIO && a.status)
+		r = -EPROTO;
 	if (r < 0)
 		return explain(hub_of(s), &a, r, text_str(&what), err);
 	if (f->size != SOURCE_SIZE_UNKNOWN && to.at != f->size)
-		return err_set(err, EIO,
+		return err_set(err, EPROTO,
 			       "%s: the source sends %" PRIu64
 			       " bytes and lists %" PRIu64,
 			       text_str(&what), to.at, f->size);

@@ -32,6 +32,19 @@
 #define MEANWHILE \
 	"what is cached goes on working, and names keep the commit they had"
 
+/* To the floors above nonsense is as good as silence. */
+static int put_member(struct source *s, struct source_ask *ask, const char *on,
+		      struct err *err)
+{
+	int r = source_put(s, ask, on, err);
+
+	if (r != -EPROTO)
+		return r;
+	if (err)
+		err->code = EIO;
+	return -EIO;
+}
+
 struct home {
 	struct map_link link;
 	struct repo_id repo;
@@ -211,7 +224,7 @@ static int refs_of(struct source *s, const struct repo_id *repo,
 				  .repo = repo,
 				  .refs = refs };
 
-	return source_put(s, &ask, MEANWHILE, err);
+	return put_member(s, &ask, MEANWHILE, err);
 }
 
 /* Who has it? Refs of who does. -ENOENT: nobody; else *out is who failed.
@@ -325,7 +338,7 @@ static int ask_home(struct source *s, const struct repo_id *repo,
 	struct source *home;
 	int r = many_home(s, repo, true, &home, err);
 
-	return r < 0 ? r : source_put(home, ask, MEANWHILE, err);
+	return r < 0 ? r : put_member(home, ask, MEANWHILE, err);
 }
 
 static int many_trusted(struct source *s, const struct repo_id *repo, bool *out,
@@ -394,7 +407,7 @@ static int add_names(struct many *m, struct source *s, const char *owner,
 	struct source_ask ask = { .what = SOURCE_KERNELS,
 				  .owner = owner,
 				  .names = &names };
-	int r = source_put(s, &ask, MEANWHILE, err);
+	int r = put_member(s, &ask, MEANWHILE, err);
 
 	text_printf(&key, "%s %s", s->url, owner);
 	if (r == 0)
@@ -422,7 +435,7 @@ static int many_kernels(struct source *s, const char *owner,
 	int worst = -ENOSYS; /* a failure, else "no such owner", else that */
 
 	if (s->member_count == 1)
-		return source_put(m->members[0], &one, MEANWHILE, err);
+		return put_member(m->members[0], &one, MEANWHILE, err);
 	for (size_t i = 0; i < s->member_count; i++) {
 		struct err why = ERR_INIT;
 		int r = add_names(m, m->members[i], owner, &all, &why);

@@ -209,6 +209,11 @@ static bool is_no(int r, const struct source_ask *ask)
 	       (ask->what == SOURCE_KERNELS && !ask->names->count);
 }
 
+static bool is_nonsense(int r)
+{
+	return r == -EBADMSG || r == -EPROTO;
+}
+
 /* Is this the answer, whoever else could be asked? */
 static bool is_final(int r, size_t i, const struct source_ask *ask)
 {
@@ -217,7 +222,7 @@ static bool is_final(int r, size_t i, const struct source_ask *ask)
 		return true;
 	if (r == -ENOENT || r == -EACCES || r == -ENOSYS || is_no(r, ask))
 		return i == 0;
-	return r == 0 || !(source_is_silence(r) || r == -EBADMSG);
+	return r == 0 || !(source_is_silence(r) || is_nonsense(r));
 }
 
 static void hear(struct mirror *m, size_t i, int r,
@@ -248,7 +253,7 @@ static int ask_each(struct mirror *m, struct source_ask *ask, struct err *err)
 		hear(m, order[k], r, ask);
 		if (is_final(r, order[k], ask))
 			return r;
-		if (!source_is_silence(r) && r != -EBADMSG && said > 0) {
+		if (!source_is_silence(r) && !is_nonsense(r) && said > 0) {
 			said = r;
 			if (err)
 				absent = *err;

@@ -69,7 +69,7 @@ static void refuses_every_bad_page(void **state)
 		assert_int_equal(io_read_file(dirfd(d), e->d_name, &page), 0);
 		r = list(text_str(&page), page.len, "build", !flat, &tree,
 			 &err);
-		if (r != (at_the_end(e->d_name) ? -EINVAL : -EIO))
+		if (r != (at_the_end(e->d_name) ? -EINVAL : -EPROTO))
 			fail_msg("%s: %d, %s", e->d_name, r, err.text);
 		assert_int_equal(err.code, -r);
 		assert_true(err.text[0] != '\0');
@@ -186,12 +186,12 @@ static void refuses_bad_refs(void **state)
 	for (size_t i = 0; i < N(bad_refs); i++)
 		assert_int_equal(hub_json_refs(bad_refs[i], strlen(bad_refs[i]),
 					       &refs, NULL),
-				 -EIO);
+				 -EPROTO);
 	text_add(&many, "{\"branches\":[");
 	for (unsigned i = 0; i < SOURCE_REFS_MAX; i++)
 		text_add(&many, "{},");
 	text_add(&many, "{}]}");
-	assert_int_equal(hub_json_refs(many.s, many.len, &refs, &err), -EIO);
+	assert_int_equal(hub_json_refs(many.s, many.len, &refs, &err), -EPROTO);
 	assert_non_null(strstr(err.text, "more than 10000 branches"));
 }
 
@@ -206,9 +206,9 @@ static const struct {
 	{ "{\"trustedKernelPublisher\":\"true\"}", 0, false },
 	{ "{\"trustedKernelPublisher\":1}", 0, false },
 	{ "{\"x\":{\"trustedKernelPublisher\":true}}", 0, false },
-	{ "[true]", -EIO, false },
-	{ "true", -EIO, false },
-	{ "", -EIO, false },
+	{ "[true]", -EPROTO, false },
+	{ "true", -EPROTO, false },
+	{ "", -EPROTO, false },
 };
 
 static void believes_only_a_true_flag(void **state)
@@ -247,7 +247,7 @@ static void names_the_kernels_of_the_owner_only(void **state)
 	assert_string_equal(out.names[1], "relu");
 	source_names_done(&out);
 	assert_int_equal(hub_json_kernels("{}", 2, "o", &names, &count, NULL),
-			 -EIO);
+			 -EPROTO);
 }
 
 int main(void)

@@ -122,10 +122,10 @@ static const struct {
 	{ "403 No\r\nX-Error-Message: Go away\r\n", true, -EACCES,
 	  "refused access with this token: Go away" },
 	{ "403 No\r\n", false, -EACCES, "refused access without a token" },
-	{ "400 No\r\n", true, -EIO, "answered 400" },
-	{ "200 OK\r\nContent-Type: text/html\r\n", true, -EIO,
+	{ "400 No\r\n", true, -EPROTO, "answered 400" },
+	{ "200 OK\r\nContent-Type: text/html\r\n", true, -EPROTO,
 	  "answered with a web page, is there a login or proxy" },
-	{ "200 OK\r\n", true, -EIO,
+	{ "200 OK\r\n", true, -EPROTO,
 	  "refs of 'o/r': the answer is no good "
 	  "JSON" },
 };
@@ -172,9 +172,9 @@ static const struct {
 	{ "401 No\r\n" LAST, false, 0, false },
 	{ "401 No\r\n" LAST, true, -EACCES, false },
 	{ "403 No\r\n" LAST, true, -EACCES, false },
-	{ "418 No\r\n" LAST, true, -EIO, false },
-	{ "200 OK\r\nContent-Type: text/html\r\n" LAST, true, -EIO, false },
-	{ "200 OK\r\n" LAST "[]", true, -EIO, false },
+	{ "418 No\r\n" LAST, true, -EPROTO, false },
+	{ "200 OK\r\nContent-Type: text/html\r\n" LAST, true, -EPROTO, false },
+	{ "200 OK\r\n" LAST "[]", true, -EPROTO, false },
 };
 
 static void trusts_only_whom_the_hub_marks(void **state)
@@ -293,7 +293,7 @@ static void refuses_a_listing_that_leads_astray(void **state)
 		world_init(&w, rows, N(rows));
 		r = get_tree(&w, "build", false, &t);
 		/* The last is found when the listing ends: not ours to map. */
-		if (r != (i == N(pagings) - 1 ? -EINVAL : -EIO))
+		if (r != (i == N(pagings) - 1 ? -EINVAL : -EPROTO))
 			fail_msg("%s: %d, %s", pagings[i].answer, r,
 				 w.err.text);
 		assert_says(&w, pagings[i].says);
@@ -340,7 +340,7 @@ static void pages_in_a_circle_end(void **state)
 
 	(void)state;
 	world_init(&w, rows, N(rows));
-	assert_int_equal(get_tree(&w, "build", false, &t), -EIO);
+	assert_int_equal(get_tree(&w, "build", false, &t), -EPROTO);
 	assert_says(&w, "listing without end");
 	world_done(&w);
 }
@@ -434,11 +434,11 @@ static const struct {
 	  "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello", 0, 0,
 	  "" },
 	{ "x.py", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" LAST "hello",
-	  0, -EIO, "web page" },
+	  0, -EPROTO, "web page" },
 	{ "x.py", OK "hello!", 0, -EBADMSG, "more than the 5 bytes" },
 	{ "x.py", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n" LAST "hello!", 0,
 	  -EBADMSG, "more than the 5 bytes" },
-	{ "x.py", OK "hell", 0, -EIO, "sends 4 bytes and lists 5" },
+	{ "x.py", OK "hell", 0, -EPROTO, "sends 4 bytes and lists 5" },
 	{ "x.py", OK "hello", -EACCES, -EACCES, "the cache refuses" },
 	{ "x.py", "HTTP/1.1 404 No\r\n" LAST, 0, -ENOENT,
 	  "'o/r@" COMMIT "/x.py': not found" },
