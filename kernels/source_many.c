@@ -154,6 +154,42 @@ static struct source *noted(struct many *m, const struct repo_id *repo)
 	return member_named(m, line);
 }
 
+/* Does the cache hold a commit of it from this source? (catalog_index.c) */
+static bool has_commits(struct many *m, const struct source *s,
+			const struct repo_id *repo)
+{
+	AUTO(auto_text) struct text key = TEXT_INIT(KEY_MAX);
+	AUTO(auto_text) struct text note = TEXT_INIT(FACT_BYTES_MAX);
+	struct cursor lines;
+	struct cursor line;
+
+	text_printf(&key, "%s %s", s->url, repo->owner);
+	if (!m->store ||
+	    store_note_read(m->store, "commits", text_str(&key), &note, NULL) <
+		    0 ||
+	    fact_open(&note, "commits", &lines) < 0)
+		return false;
+	while (fact_next(&lines, &line)) {
+		struct cursor name = cursor_until(&line, ' ');
+
+		if (cursor_equals(&name, repo->name))
+			return true;
+	}
+	return false;
+}
+
+/* A source that was alone before has left no note of homes. What the first
+ * one had needs no other; offline nobody can be asked. */
+static struct source *cached_from(struct many *m, const struct repo_id *repo)
+{
+	size_t n = m->offline ? m->source.member_count : 1;
+
+	for (size_t i = 0; i < n; i++)
+		if (has_commits(m, m->members[i], repo))
+			return m->members[i];
+	return NULL;
+}
+
 static void write_note(struct many *m, const struct repo_id *repo,
 		       const struct source *home)
 {
@@ -171,7 +207,7 @@ static void write_note(struct many *m, const struct repo_id *repo,
 			  err_text(&why));
 }
 
-/* In memory, else in a note, else NULL. */
+/* In memory, else in a note, else by what is cached, else NULL. */
 static struct source *known(struct many *m, const struct repo_id *repo,
 			    bool *decided)
 {
@@ -185,6 +221,8 @@ static struct source *known(struct many *m, const struct repo_id *repo,
 	if (s)
 		return s;
 	s = noted(m, repo);
+	if (!s)
+		s = cached_from(m, repo);
 	if (s)
 		remember(m, repo, s, false);
 	return s;

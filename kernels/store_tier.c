@@ -41,7 +41,10 @@
 /* Room for "kernels--o--n/blobs/<hex>". */
 #define HUB_NAME_MAX (2 * REF_PART_MAX + DIGEST_HEX_MAX + 32)
 
-static const char *const lent_kinds[] = { "trees", "refs", "kernels", "trust" };
+static const char *const lent_kinds[] = {
+	"trees", "refs",    "kernels", "trust",
+	"pins",  "commits", "owners",  "homes",
+};
 
 /* ---- naming them ---- */
 

@@ -3,7 +3,7 @@
 server, and beside it a server for large files (LFS batch API).
 
     server = GitServer(root)             # <root>/<owner>/<repo>[.git]
-    server.url, server.log, server.count("refs"), server.reset()
+    server.url, server.log, server.counts(), server.reset()
     server.large[oid] = content          # what the LFS server has
 
 What it is asked is written down; `faults` change what it answers.

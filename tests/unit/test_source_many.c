@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/source_room.h"
 
+#include "base/cleanup.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "fakesource.h"
+#include "kernels/fact.h"
 #include "kernels/store.h"
 #include "scratch.h"
 
@@ -230,6 +233,56 @@ static void offline_a_home_stays_where_it_was(void **state)
 	world_done(&w);
 }
 
+/* As catalog_index() leaves it when that source was the only one. */
+static void write_commits(struct world *w, size_t member, const char *name)
+{
+	AUTO(auto_text) struct text key = TEXT_INIT(256);
+	AUTO(auto_text) struct text note = TEXT_INIT(256);
+
+	text_printf(&key, "%s acme", w->urls[member]);
+	fact_begin(&note, "commits");
+	text_printf(&note, "other " FAKE_C1 "\n%s " FAKE_C2 "\n", name);
+	fact_end(&note);
+	assert_int_equal(store_note_write(w->store, "commits", text_str(&key),
+					  text_str(&note), note.len, NULL),
+			 0);
+}
+
+static void what_was_the_firsts_when_it_was_alone_is_not_searched(void **state)
+{
+	struct source_options offline = { .offline = true };
+	struct source *members[2];
+	struct source *home = NULL;
+	struct world w;
+
+	(void)state;
+	world_init(&w, false);
+	write_commits(&w, 0, "both");
+	write_commits(&w, 1, "late");
+	assert_int_equal(source_home(w.source, &both, false, &home, NULL), 0);
+	assert_ptr_equal(home, &w.fakes[0].source);
+	/* of the second: the first may have it by now */
+	assert_int_equal(source_home(w.source, &late, false, &home, NULL),
+			 -EAGAIN);
+	assert_int_equal(source_home(w.source, &none, false, &home, NULL),
+			 -EAGAIN);
+	assert_asked(&w, 0, 0);
+	/* its refs decide it all the same */
+	assert_int_equal(ask_refs(&w, &both), 1);
+	assert_asked(&w, 1, 0);
+	/* offline nobody can say so */
+	source_free(w.source);
+	offline.store = w.store;
+	for (size_t i = 0; i < 2; i++)
+		members[i] = &w.fakes[i].source;
+	assert_int_equal(
+		source_many_new(&w.source, members, 2, &offline, NULL), 0);
+	assert_int_equal(source_home(w.source, &late, false, &home, NULL), 0);
+	assert_ptr_equal(home, &w.fakes[1].source);
+	assert_asked(&w, 0, 0);
+	world_done(&w);
+}
+
 static void a_refresh_searches_again(void **state)
 {
 	struct world w;
@@ -378,6 +431,8 @@ int main(void)
 		cmocka_unit_test(a_silent_home_is_not_asked_twice),
 		cmocka_unit_test(a_later_source_gives_no_name_away),
 		cmocka_unit_test(offline_a_home_stays_where_it_was),
+		cmocka_unit_test(
+			what_was_the_firsts_when_it_was_alone_is_not_searched),
 		cmocka_unit_test(a_refresh_searches_again),
 		cmocka_unit_test(names_are_those_of_all),
 		cmocka_unit_test(a_dead_address_is_left_alone),

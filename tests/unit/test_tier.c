@@ -153,15 +153,14 @@ static void uses_a_cache_of_ours_and_its_notes(void **state)
 	assert_int_equal(store_note_write(lower, "trees", "k", "lent", 4, NULL),
 			 0);
 	assert_int_equal(
-		store_note_write(lower, "commits", "k", "own", 3, NULL), 0);
+		store_note_write(lower, "uses", "k", "own", 3, NULL), 0);
 	s = store_with_tier();
 	assert_int_equal(store_open(s, NULL, &d, 4), -EAGAIN);
 	assert_int_equal(verify(s, &d, 4), 0);
 	assert_reads(s, &d, "blob");
 	assert_int_equal(store_note_read(s, "trees", "k", &note, NULL), 0);
 	assert_string_equal(text_str(&note), "lent");
-	assert_int_equal(store_note_read(s, "commits", "k", &note, NULL),
-			 -ENOENT);
+	assert_int_equal(store_note_read(s, "uses", "k", &note, NULL), -ENOENT);
 	store_free(s);
 	/* whoever may write it may plant a listing, but no content */
 	assert_int_equal(chmod(tier, 0777), 0);
