@@ -316,6 +316,20 @@ int catalog_alive(struct catalog *c, const struct repo_id *repo,
 	return r == 0 && home->ops->alive ? home->ops->alive(home, err) : r;
 }
 
+bool catalog_has_all(struct catalog *c, const struct repo_id *repo,
+		     const struct tree *t)
+{
+	for (uint32_t i = 0; i < tree_count(t); i++) {
+		struct tree_entry e;
+
+		tree_get(t, i, &e);
+		if (e.kind == TREE_FILE &&
+		    !store_has(c->store, repo, &e.digest, e.size))
+			return false;
+	}
+	return true;
+}
+
 bool catalog_one_source(const struct catalog *c)
 {
 	return !c->source->ops->home || c->source->member_count == 1;

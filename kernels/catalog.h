@@ -62,12 +62,15 @@ int catalog_kernels(struct catalog *c, const char *owner,
 
 /*
  * Does the repository's source trust its publisher? A "yes" not older than
- * CATALOG_TRUST_S is taken from disk; with `any_age` (the commit is pinned
- * and its listing cached, or nobody may be asked) an older one too. A "no"
+ * CATALOG_TRUST_S is taken from disk; with `any_age` (for what is cached, or
+ * where nobody can be asked) an older one too. A "no"
  * is taken for CATALOG_UNTRUSTED_S, or until catalog_refresh().
  */
 int catalog_trusted(struct catalog *c, const struct repo_id *repo, bool any_age,
 		    enum catalog_reach reach, bool *out, struct err *err);
+/* Is every file of this listing in the cache (tiers count)? */
+bool catalog_has_all(struct catalog *c, const struct repo_id *repo,
+		     const struct tree *t);
 /* Is there one source only? Then that answer is good for all the owner's. */
 bool catalog_one_source(const struct catalog *c);
 

@@ -212,6 +212,7 @@ static int make_trust(void *ctx, const void *key, size_t len,
 	struct answers_key k;
 	struct repo_id repo = { .owner = "" };
 	bool yes = false;
+	bool old = false;
 	bool *answer;
 	int n;
 
@@ -220,10 +221,13 @@ static int make_trust(void *ctx, const void *key, size_t len,
 		return err_set(err, EINVAL, "owner");
 	n = catalog_trusted(r->catalog, &repo, false, answers_reach(stage),
 			    &yes, err);
-	/* Nobody may be asked: what was heard last, however long ago. */
-	if (n == -ENETUNREACH && catalog_trusted(r->catalog, &repo, true,
-						 CATALOG_DISK, &yes, NULL) == 0)
+	/* Nobody can be asked: what was heard last, however long ago. */
+	if (answers_is_silence(n) &&
+	    catalog_trusted(r->catalog, &repo, true, CATALOG_DISK, &yes,
+			    NULL) == 0) {
+		old = true;
 		n = 0;
+	}
 	if (n < 0)
 		return n == -EAGAIN ? n
 				    : err_wrap(err, n,
@@ -233,16 +237,31 @@ static int make_trust(void *ctx, const void *key, size_t len,
 		return err_errno(err, ENOMEM, "trust");
 	*answer = yes;
 	*keep_ms = yes ? CATALOG_TRUST_S * 1000LL : ANSWERS_UNTRUSTED_MS;
+	if (old)
+		*keep_ms = ANSWERS_FAILURE_MS;
 	*value = answer;
 	return 0;
 }
 
-/*
- * 1, 0 or -errno. From disk (`have` says that all else lies there) an answer
- * of any age will do: the bytes were taken in under it.
- */
+/* What lies on this machine was taken in under that "yes". */
+static int trusted_before(struct resolve *r, const struct repo_id *repo,
+			  bool *old, struct err *err)
+{
+	bool yes = false;
+	int n = catalog_trusted(r->catalog, repo, false, CATALOG_DISK, &yes,
+				NULL);
+
+	if (n != -EAGAIN)
+		return n < 0 ? n : yes;
+	n = catalog_trusted(r->catalog, repo, true, CATALOG_DISK, &yes, err);
+	if (n < 0)
+		return n;
+	*old = true;
+	return yes;
+}
+
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
-		    enum memo_stage stage, struct err *err)
+		    enum memo_stage stage, bool *old, struct err *err)
 {
 	struct memo_ref ref = { 0 };
 	char key[2 * REF_PART_MAX + 2];
@@ -251,11 +270,8 @@ int answers_trusted(struct resolve *r, const struct repo_id *repo,
 
 	if (trusted_by_option(r, repo))
 		return 1;
-	if (stage == MEMO_LOCAL) {
-		n = catalog_trusted(r->catalog, repo, true, CATALOG_DISK, &yes,
-				    err);
-		return n < 0 ? n : yes;
-	}
+	if (stage == MEMO_LOCAL)
+		return trusted_before(r, repo, old, err);
 	if (catalog_one_source(r->catalog))
 		(void)snprintf(key, sizeof(key), "%s", repo->owner);
 	else

@@ -109,9 +109,13 @@ void answers_pause(struct resolve *r, int64_t asked_ms, int result);
 
 enum catalog_reach answers_reach(enum memo_stage stage);
 
-/* 1 trusted, 0 not, -errno. */
+/*
+ * 1 trusted, 0 not, -errno. MEMO_LOCAL: a "yes" of any age will do; where it
+ * is too old for bytes to be fetched under it, *old becomes true (else it is
+ * not looked at).
+ */
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
-		    enum memo_stage stage, struct err *err);
+		    enum memo_stage stage, bool *old, struct err *err);
 
 /* Is this answer a "no" that is not for ever: of trust, of a pick for it? */
 bool answers_is_no(enum answers_table t, const void *value);

@@ -144,6 +144,7 @@ static int make_build(void *ctx, const void *key, size_t len,
 {
 	struct resolve *r = ctx;
 	struct tree *tree = NULL;
+	bool old = false;
 	const char *variant;
 	struct ref ref;
 	struct answers_key k;
@@ -156,7 +157,7 @@ static int make_build(void *ctx, const void *key, size_t len,
 		n = answers_locked(r, &ref.repo, ref.rev, err);
 	if (n < 0)
 		return n;
-	n = answers_trusted(r, &ref.repo, stage, err);
+	n = answers_trusted(r, &ref.repo, stage, &old, err);
 	if (n < 0)
 		return n;
 	if (n == 0)
@@ -170,6 +171,10 @@ static int make_build(void *ctx, const void *key, size_t len,
 			*keep_ms = ANSWERS_ABSENT_MS;
 		return n;
 	}
+	if (old && !catalog_has_all(r->catalog, &ref.repo, tree)) {
+		tree_unref(tree);
+		return -EAGAIN;
+	}
 	*value = tree;
 	return 0;
 }
@@ -179,6 +184,7 @@ static int make_build(void *ctx, const void *key, size_t len,
 struct picking {
 	struct resolve *r;
 	enum memo_stage stage;
+	bool old; /* some "yes" is too old to fetch anything under it */
 };
 
 /* A listing from another table when asking, straight from disk when not. */
@@ -228,9 +234,9 @@ static int world_builds(void *ctx, const struct pick *p, struct tree **out,
 
 static int world_trusted(void *ctx, const struct pick *p, struct err *err)
 {
-	const struct picking *w = ctx;
+	struct picking *w = ctx;
 
-	return answers_trusted(w->r, &p->repo, w->stage, err);
+	return answers_trusted(w->r, &p->repo, w->stage, &w->old, err);
 }
 
 static int world_listing(void *ctx, const struct pick *p, const char *variant,
@@ -290,6 +296,18 @@ static int world_commit(void *ctx, const struct pick *root,
 	return 0;
 }
 
+/* Is every byte there that this choice would have fetched? */
+static bool is_whole(struct resolve *r, const struct pick *p)
+{
+	if (p->tree && !catalog_has_all(r->catalog, &p->repo, p->tree))
+		return false;
+	for (size_t i = 0; i < p->depend_count; i++)
+		if (!catalog_has_all(r->catalog, &p->depends[i].repo,
+				     p->depends[i].tree))
+			return false;
+	return true;
+}
+
 static void free_pick(void *value)
 {
 	pick_free(value);
@@ -329,6 +347,10 @@ static int make_pick(void *ctx, const void *key, size_t len,
 	/* A disk that lacks something is no answer, whatever it lacks. */
 	if (n < 0)
 		return stage == MEMO_LOCAL ? -EAGAIN : n;
+	if (w.old && !is_whole(r, p)) {
+		pick_free(p);
+		return -EAGAIN;
+	}
 	/* Who is trusted may change, and that is no change of the build. */
 	if (p->refused == ERR_REFUSED)
 		*keep_ms = ANSWERS_FAILURE_MS;

@@ -153,7 +153,7 @@ static int add_need(struct locking *l, size_t from, size_t to)
 
 static int check_trust(struct locking *l, const struct repo_id *repo)
 {
-	int r = answers_trusted(l->r, repo, MEMO_REMOTE, l->err);
+	int r = answers_trusted(l->r, repo, MEMO_REMOTE, NULL, l->err);
 
 	if (r < 0)
 		return r;

@@ -7,8 +7,13 @@
 #include "resolver/resolve.h"
 
 #include "base/io.h"
+#include "base/text.h"
 #include "resolver/lockfile.h"
 #include "resolving.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
 
 #define END \
 	{ \
@@ -483,6 +488,92 @@ static void a_no_is_asked_for_again_after_a_refresh(void **state)
 	assert_int_equal(fake_asked_all(&w->fake), 0);
 }
 
+static int make_old(const char *path, const struct stat *st, int type,
+		    struct FTW *at)
+{
+	static const struct timespec then[2] = { { .tv_sec = 1000000000 },
+						 { .tv_sec = 1000000000 } };
+
+	(void)st;
+	(void)at;
+	return type == FTW_F ? utimensat(AT_FDCWD, path, then, 0) : 0;
+}
+
+/* The next mount, a long time later. */
+static void much_later(struct world *w)
+{
+	char notes[SCRATCH_MAX + 32];
+
+	(void)snprintf(notes, sizeof(notes), "%s/notes/trust", w->folder);
+	assert_int_equal(nftw(notes, make_old, 8, FTW_PHYS), 0);
+	again(w);
+}
+
+/* Everything of a build, into the cache. */
+static void fetch_best(struct world *w)
+{
+	struct resolve_answer a = { 0 };
+	struct tree *t;
+
+	assert_int_equal(ask_build(w, &relu, FAKE_C1, BEST, &a), 0);
+	t = resolve_tree(&a);
+	for (uint32_t i = 0; i < tree_count(t); i++) {
+		struct text bytes = TEXT_INIT(1 << 20);
+		struct tree_entry e;
+
+		tree_get(t, i, &e);
+		assert_int_equal(catalog_read(w->catalog, &relu, FAKE_C1,
+					      "build/" BEST, &e, CATALOG_SOURCE,
+					      &bytes, NULL),
+				 0);
+		text_done(&bytes);
+	}
+	resolve_drop(&a);
+}
+
+static void an_old_yes_is_asked_for_again_before_a_byte_comes(void **state)
+{
+	struct resolve_answer a = { 0 };
+	struct world *w = *state;
+
+	is_pick(w, &relu, FAKE_C1, BEST); /* and its metadata.json is there */
+	much_later(w);
+	w->fake.trusts = "nobody";
+	assert_int_equal(refused(w), EACCES);
+	assert_int_equal(ask_build(w, &relu, FAKE_C1, BEST, &a), -EACCES);
+	assert_int_equal(fake_asked(&w->fake, FAKE_TRUSTED), 1);
+	assert_int_equal(fake_asked_all(&w->fake), 1);
+}
+
+static void an_old_yes_is_good_for_what_is_there(void **state)
+{
+	struct resolve_answer a = { 0 };
+	struct world *w = *state;
+
+	is_pick(w, &relu, FAKE_C1, BEST);
+	fetch_best(w);
+	much_later(w);
+	w->fake.trusts = "nobody";
+	is_pick(w, &relu, FAKE_C1, BEST);
+	assert_int_equal(ask_build(w, &relu, FAKE_C1, BEST, &a), 0);
+	resolve_drop(&a);
+	assert_int_equal(fake_asked_all(&w->fake), 0);
+}
+
+/* Part of it is there, and can be used while there is nobody to ask. */
+static void an_old_yes_holds_while_the_source_is_silent(void **state)
+{
+	static const int silent[] = { -EIO, -ETIMEDOUT, -ENETUNREACH };
+	struct world *w = *state;
+
+	is_pick(w, &relu, FAKE_C1, BEST);
+	for (size_t i = 0; i < N(silent); i++) {
+		w->fake.fails[FAKE_TRUSTED] = silent[i];
+		much_later(w);
+		is_pick(w, &relu, FAKE_C1, BEST);
+	}
+}
+
 static void trust_that_nobody_has_heard_of_is_no_refusal(void **state)
 {
 	struct resolve_answer a = { 0 };
@@ -515,6 +606,9 @@ int main(void)
 		unit(a_former_name_leads_to_the_present_one_without_a_source),
 		unit(an_owners_list_is_the_last_known_one),
 		unit(a_no_is_asked_for_again_after_a_refresh),
+		unit(an_old_yes_is_asked_for_again_before_a_byte_comes),
+		unit(an_old_yes_is_good_for_what_is_there),
+		unit(an_old_yes_holds_while_the_source_is_silent),
 		unit(trust_that_nobody_has_heard_of_is_no_refusal),
 	};
 
