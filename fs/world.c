@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #define DISK_THREADS 4
 #define ENV_FILE_MAX (1u << 20)
@@ -114,6 +115,19 @@ static int start_sources(struct world *w, const struct options *o,
 	return sources_new(&w->source, specs, o->source.count, &so, err);
 }
 
+/* The default floor is for disks that are large; a small one (a memory disk
+ * of a container) would never have that much free. */
+static uint64_t floor_of(const struct options *o)
+{
+	struct statvfs fs;
+	uint64_t tenth;
+
+	if (options_given(o, "min_free") || statvfs(o->cache, &fs) < 0)
+		return o->min_free;
+	tenth = (uint64_t)fs.f_blocks * fs.f_frsize / 10;
+	return tenth < o->min_free ? tenth : o->min_free;
+}
+
 static int start_bytes(struct world *w, const struct options *o,
 		       struct err *err)
 {
@@ -129,7 +143,7 @@ static int start_bytes(struct world *w, const struct options *o,
 
 	r = store_new(&w->store, o->cache, err);
 	if (r == 0) {
-		store_limit(w->store, o->cache_size, o->min_free);
+		store_limit(w->store, o->cache_size, floor_of(o));
 		r = tiers_add(w->store, o, err);
 	}
 	if (r == 0)

@@ -145,7 +145,7 @@ class Full(MountCase):
         return m.at("acme", "relu@" + self.commit("acme/relu"), name)
 
     def test_a_file_that_does_not_fit_is_enospc(self):
-        m = self.mount(cache="small")
+        m = self.mount("--min-free=0", cache="small")
         self.refuses("ENOSPC", read, self.at(m, "large.so"))
         (line,) = log_lines(m, "large.so")
         self.assertIn("No space left", line)
@@ -153,8 +153,15 @@ class Full(MountCase):
         self.assertEqual(read(self.at(m, "small.txt")), b"small")
         self.assertEqual(len(read(self.at(m, "middle.so"))), 900000)
 
-    def test_it_works_again_when_there_is_room(self):
+    def test_the_default_floor_suits_a_small_disk(self):
         m = self.mount(cache="small")
+        self.assertEqual(len(read(self.at(m, "middle.so"))), 900000)
+        self.refuses("ENOSPC", read, self.at(m, "large.so"))
+        (line,) = log_lines(m, "large.so")
+        self.assertIn("min_free", line)
+
+    def test_it_works_again_when_there_is_room(self):
+        m = self.mount("--min-free=0", cache="small")
         ballast = os.path.join(self.place, "ballast")
         with open(ballast, "wb") as f:
             f.write(b"x" * 1500000)
@@ -164,7 +171,7 @@ class Full(MountCase):
 
     def test_names_are_known_though_nothing_can_be_kept(self):
         ballast = os.path.join(self.place, "ballast")
-        m = self.mount(cache="small")
+        m = self.mount("--min-free=0", cache="small")
         with open(ballast, "wb", buffering=0) as f:
             while errno_of(f.write, b"x" * 4096) is None:
                 pass
