@@ -26,7 +26,7 @@ import os, sys, torch
 mount, build = sys.argv[1:3]
 x = torch.tensor([-1.0, 2.0])
 
-def check(k):
+def check(k, build=build):
     assert k.relu(x).tolist() == [0.0, 2.0]
     assert k.__file__.startswith(mount + "/"), k.__file__
     assert os.path.realpath(k.__file__).startswith(build + "/"), k.__file__
@@ -97,33 +97,28 @@ class HubView(MountCase):
 
     # .hub/
 
-    def test_get_kernel_by_version(self):
-        for version, commit in ((1, self.one), (2, self.two)):
-            self.cached("from kernels import get_kernel\n"
-                        "check(get_kernel(%r, version=%d))"
-                        % (REPO, version), commit)
-
-    def test_get_kernel_by_revision(self):
-        for revision in ("v1", self.one):
-            self.cached("from kernels import get_kernel\n"
-                        "check(get_kernel(%r, revision=%r))"
-                        % (REPO, revision), self.one)
-
-    def test_load_kernel_with_a_lock_file(self):
+    def test_the_cache_serves_every_loader(self):
         lock = self.lock_file()
-        self.cached("import pathlib\nfrom kernels import load_kernel\n"
-                    "check(load_kernel(%r, lockfile=pathlib.Path(%r)))"
-                    % (REPO, lock), self.one)
-
-    def test_what_is_not_there_is_said_by_the_client(self):
-        said = self.cached("from kernels import get_kernel\n"
-                           "get_kernel(%r, version=9)" % REPO, self.one,
-                           status=1)
-        self.assertIn("Version 9 not found, available versions: 1, 2", said)
-        said = self.cached("from kernels import get_kernel\n"
-                           "get_kernel('kernels-community/none', version=1)",
-                           self.one, status=1)
-        self.assertIn("not available in the local cache", said)
+        self.cached("""
+import pathlib
+from kernels import get_kernel, load_kernel
+repo, one, two, lock = %r
+for version, build in (1, one), (2, two):
+    check(get_kernel(repo, version=version), build)
+for revision in "v1", %r:
+    check(get_kernel(repo, revision=revision), one)
+check(load_kernel(repo, lockfile=pathlib.Path(lock)), one)
+for wrong, version, said in (
+        (repo, 9, "Version 9 not found, available versions: 1, 2"),
+        ("kernels-community/none", 1, "not available in the local cache")):
+    try:
+        get_kernel(wrong, version=version)
+    except ValueError as error:
+        assert said in str(error), error
+    else:
+        raise SystemExit("%%s: version %%d is there" %% (wrong, version))
+""" % ((REPO, self.real(self.one), self.real(self.two), lock), self.one),
+            self.one)
 
     def test_what_is_pinned_and_cached_costs_no_request(self):
         code = ("from kernels import get_kernel\n"
@@ -192,20 +187,19 @@ class HubView(MountCase):
     # The folder of a kernel
 
     def test_local_kernels_online(self):
-        for name, commit in (("relu", self.two), ("relu@v1", self.one)):
-            self.run_it("from kernels import get_kernel\n"
-                        "check(get_kernel(%r, version=2))" % REPO, commit,
-                        HF_ENDPOINT=self.hub.url,
-                        LOCAL_KERNELS="%s=%s" % (REPO, self.m.at(
-                            "kernels-community", name)))
+        self.run_it("from kernels import get_kernel\n"
+                    "check(get_kernel(%r, version=2))" % REPO, self.two,
+                    HF_ENDPOINT=self.hub.url,
+                    LOCAL_KERNELS="%s=%s" % (REPO, self.m.at(REPO)))
 
     def test_get_local_kernel(self):
-        for parts in ((REPO + "@v1",), (REPO + "@v1/build",),
-                      (REPO + "@v1/build/" + variant,)):
-            self.run_it("import pathlib\nfrom kernels import "
-                        "get_local_kernel\n"
-                        "check(get_local_kernel(pathlib.Path(%r)))"
-                        % self.m.at(*parts), self.one)
+        self.run_it("""
+import pathlib
+from kernels import get_local_kernel
+for path in %r:
+    check(get_local_kernel(pathlib.Path(path)))
+""" % [self.m.at(REPO + "@v1" + more) for more in
+            ("", "/build", "/build/" + variant)], self.one)
 
     # Beside an import, in one process
 
