@@ -68,7 +68,7 @@ static int answer(const struct cli *c, struct world *w, const struct ref *ref,
 	if (r < 0)
 		return r;
 	rc = resolve_value(&ca);
-	r = resolve_pick_blocking(w->resolve, &ref->repo, rc->commit, &w->env,
+	r = resolve_pick_blocking(w->resolve, &rc->repo, rc->commit, &w->env,
 				  &pa, err);
 	if (r < 0)
 		return r;

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import unittest
 
-from case import ENV_CPU, KERNELFS, ROOT, Case
+from case import ENV_CPU, KERNELFS, ROOT, Case, make_repo
 
 VERBS = ["mount", "umount", "env", "resolve", "lock", "fetch", "verify",
          "why", "status", "refresh", "cache", "doctor", "help", "version"]
@@ -233,6 +233,13 @@ class Resolve(Case):
         commit = self.hub.commit("acme/relu", "v1")
         for rev in ("", "@v1", "@1", "@" + commit):
             self.assertEqual(self.resolve("acme/relu" + rev)["commit"], commit)
+
+    def test_a_former_name_gives_the_present_one(self):
+        make_repo.make_repo(self.hub.repos.root, "acme/former", renamed_to="acme/relu")
+        self.hub.reload()
+        d = self.resolve("acme/former@v1")
+        self.assertEqual((d["repo"], d["package"], d["variant"]),
+                         ("acme/relu", "relu", ENV_CPU))
 
     def test_a_person_sees_every_build_and_no_colour_in_a_pipe(self):
         text = self.good("resolve", "acme/relu", "--env=" + ENV_CPU)
