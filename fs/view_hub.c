@@ -4,7 +4,8 @@
  * that who reads such a cache (KERNELS_CACHE, HF_HUB_OFFLINE=1) finds our
  * builds.
  *
- *	kernels--<owner>--<repo>/refs/<branch or tag>	40 hex, no newline
+ *	kernels--<owner>--<repo>/refs/<branch or tag>	40 hex, no newline; one
+ *		with '/' in its name lies in folders, as the client looks for it
  *	kernels--<owner>--<repo>/snapshots/<commit>/	links to that commit
  *		build/<variant>		a link to the chosen build, no other
  *
@@ -78,9 +79,236 @@ static bool read_revision(const struct repo_id *repo, const char *name,
 	       !strcmp(out->rev, name);
 }
 
+/* What the folders from refs/ down to `dir` spell: "" or "feature/". */
+static bool read_steps(const struct node *dir, char out[REF_REV_MAX + 1])
+{
+	char back[REF_REV_MAX + 1];
+	size_t at = REF_REV_MAX;
+
+	back[at] = '\0';
+	for (; dir->parent->kind == NODE_HUB_REFS; dir = dir->parent) {
+		size_t n = strlen(dir->name);
+
+		if (n >= at)
+			return false;
+		back[--at] = '/';
+		at -= n;
+		memcpy(back + at, dir->name, n);
+	}
+	memcpy(out, back + at, REF_REV_MAX + 1 - at);
+	return true;
+}
+
+/* A branch or tag by its whole name, '/' and all. */
+static bool read_name(const struct repo_id *repo, const char *name,
+		      struct ref *out)
+{
+	char whole[REF_TEXT_MAX];
+	int n = snprintf(whole, sizeof(whole), "%s/%s@%s", repo->owner,
+			 repo->name, name);
+
+	return (size_t)n < sizeof(whole) && ref_parse(out, whole, NULL) == 0 &&
+	       !strcmp(out->rev, name);
+}
+
 static bool is_name(const struct ref *ref)
 {
 	return ref->kind == REV_VERSION || ref->kind == REV_NAME;
+}
+
+/* ---- the names in refs/ ---- */
+
+struct listing {
+	struct view *v;
+	struct view_wait *w;
+	const struct repo_id *repo;
+	const char *steps; /* of refs/: where it is listed; "" or "feature/" */
+	view_add *add;
+	void *arg;
+	size_t count;
+};
+
+/* As it stands in this folder: itself, or the folder that it is in. */
+static void offer(struct listing *l, const char *name)
+{
+	size_t n = strlen(l->steps);
+	char step[REF_REV_MAX + 1];
+	const char *slash;
+
+	if (strncmp(name, l->steps, n) != 0 || strlen(name) > REF_REV_MAX)
+		return;
+	name += n;
+	slash = strchr(name, '/');
+	(void)snprintf(step, sizeof(step), "%.*s",
+		       (int)(slash ? (size_t)(slash - name) : strlen(name)),
+		       name);
+	l->add(l->arg, step, slash ? VIEW_DIR : VIEW_FILE);
+	l->count++;
+}
+
+/* A name that cannot be resolved (not in the lock, say) is left out: who
+ * lists refs/ reads them all. */
+static int list_some(struct listing *l, const struct source_ref *refs,
+		     size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		AUTO(resolve_drop) struct resolve_answer a = { 0 };
+		struct ref ref;
+		int r;
+
+		if (!read_name(l->repo, refs[i].name, &ref) ||
+		    !is_name(&ref))
+			continue;
+		r = resolve_commit(l->v->world->resolve, &ref,
+				   view_in_memo(l->w), &a, NULL);
+		if (r == -EINPROGRESS || r == -ENOMEM)
+			return r;
+		if (r == 0)
+			offer(l, refs[i].name);
+	}
+	return 0;
+}
+
+static int list_names(struct listing *l, const struct source_refs *refs)
+{
+	int r = list_some(l, refs->branches, refs->branch_count);
+
+	return r ? r : list_some(l, refs->tags, refs->tag_count);
+}
+
+/* What the source said last, in this cache. */
+static int list_last_known(struct listing *l)
+{
+	struct source_refs refs = { .branches = NULL };
+	int r = catalog_refs(l->v->world->catalog, l->repo, CATALOG_DISK, &refs,
+			     NULL, NULL);
+
+	if (r < 0)
+		return 0;
+	r = list_names(l, &refs);
+	source_refs_done(&refs);
+	return r;
+}
+
+static int add_decided(void *arg, const struct ref *ref,
+		       const struct resolve_commit *c)
+{
+	struct listing *l = arg;
+
+	(void)c;
+	if (repo_equal(&ref->repo, l->repo) && is_name(ref))
+		offer(l, ref->rev);
+	return 0;
+}
+
+/* What the lock names of it, which nobody need be asked for. */
+static void list_locked(struct listing *l)
+{
+	const struct lockfile *lock = &l->v->world->lock;
+
+	for (size_t i = 0; i < lock->count; i++) {
+		const struct lock_entry *e = &lock->entries[i];
+		char name[REF_REV_MAX + 1];
+
+		if (!repo_equal(&e->repo, l->repo))
+			continue;
+		if (e->has_version)
+			(void)snprintf(name, sizeof(name), "v%" PRIu64,
+				       e->version);
+		else
+			(void)text_copy(name, sizeof(name), e->revision);
+		if (*name && !text_is_hex(name, REF_COMMIT_LEN))
+			offer(l, name);
+	}
+}
+
+static int list_refs(struct listing *l, struct err *err)
+{
+	AUTO(resolve_drop) struct resolve_answer a = { 0 };
+	int more;
+	int r;
+
+	list_locked(l);
+	if (l->v->world->options->locked)
+		return 0;
+	r = resolve_refs(l->v->world->resolve, l->repo, view_in_memo(l->w), &a,
+			 err);
+
+	if (r == -EINPROGRESS || r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		/* Nobody can be asked: what is known is there. */
+		(void)resolve_each_commit(l->v->world->resolve, add_decided, l);
+		more = r == -ENOENT ? 0 : list_last_known(l);
+		if (more < 0)
+			return more;
+		return l->count || r == -ENOENT ? 0 : r;
+	}
+	return list_names(l, resolve_value(&a));
+}
+
+struct finding {
+	const char *name;
+	bool found;
+};
+
+static void find_folder(void *arg, const char *name, enum view_type type)
+{
+	struct finding *f = arg;
+
+	f->found = f->found || (type == VIEW_DIR && !strcmp(name, f->name));
+}
+
+/* 1: the name of a branch or tag goes on below it. */
+static int is_folder(const struct look *l, const struct repo_id *repo,
+		     const char *steps)
+{
+	struct finding f = { l->name, false };
+	struct listing refs = { .v = l->v,
+				.w = l->w,
+				.repo = repo,
+				.steps = steps,
+				.add = find_folder,
+				.arg = &f };
+	int r = list_refs(&refs, NULL);
+
+	if (r == -EINPROGRESS || r == -ENOMEM)
+		return r;
+	return f.found;
+}
+
+static int look_ref(const struct look *l)
+{
+	AUTO(resolve_drop) struct resolve_answer a = { 0 };
+	char name[REF_REV_MAX + NAME_MAX + 1];
+	char steps[REF_REV_MAX + 1];
+	char none[REF_COMMIT_LEN + 1];
+	const struct resolve_commit *c;
+	struct repo_id repo;
+	struct ref ref;
+	int more;
+	int r;
+
+	place(l->dir, &repo, none);
+	if (!read_steps(l->dir, steps))
+		return view_look_absent(l);
+	(void)snprintf(name, sizeof(name), "%s%.255s", steps, l->name);
+	if (!read_name(&repo, name, &ref) || !is_name(&ref))
+		return view_look_absent(l);
+	r = resolve_commit(l->v->world->resolve, &ref, view_in_memo(l->w), &a,
+			   l->err);
+	if (r == -EINPROGRESS || r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		more = is_folder(l, &repo, steps);
+		if (more <= 0)
+			return more < 0 ? more : r;
+		return view_look_make(
+			l, (struct node_make){ .kind = NODE_HUB_REFS });
+	}
+	c = resolve_value(&a);
+	return view_look_make(l, (struct node_make){ .kind = NODE_HUB_REF,
+						     .text = c->commit });
 }
 
 /* ---- lookup ---- */
@@ -121,27 +349,6 @@ static int look_in_repo(const struct look *l)
 	else if (strcmp(l->name, "refs") != 0)
 		return view_look_absent(l);
 	return view_look_make(l, (struct node_make){ .kind = kind });
-}
-
-static int look_ref(const struct look *l)
-{
-	AUTO(resolve_drop) struct resolve_answer a = { 0 };
-	const struct resolve_commit *c;
-	char none[REF_COMMIT_LEN + 1];
-	struct repo_id repo;
-	struct ref ref;
-	int r;
-
-	place(l->dir, &repo, none);
-	if (!read_revision(&repo, l->name, &ref) || !is_name(&ref))
-		return view_look_absent(l);
-	r = resolve_commit(l->v->world->resolve, &ref, view_in_memo(l->w), &a,
-			   l->err);
-	if (r < 0)
-		return r;
-	c = resolve_value(&a);
-	return view_look_make(l, (struct node_make){ .kind = NODE_HUB_REF,
-						     .text = c->commit });
 }
 
 static int look_snapshot(const struct look *l)
@@ -263,102 +470,6 @@ int view_hub_look(const struct look *l)
 
 /* ---- listing ---- */
 
-struct listing {
-	struct view *v;
-	struct view_wait *w;
-	const struct repo_id *repo;
-	view_add *add;
-	void *arg;
-	size_t count;
-};
-
-/* A name that cannot be resolved (not in the lock, say) is left out: who
- * lists refs/ reads them all. */
-static int list_names(struct listing *l, const struct source_ref *refs,
-		      size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		AUTO(resolve_drop) struct resolve_answer a = { 0 };
-		struct ref ref;
-		int r;
-
-		if (!read_revision(l->repo, refs[i].name, &ref) ||
-		    !is_name(&ref))
-			continue;
-		r = resolve_commit(l->v->world->resolve, &ref,
-				   view_in_memo(l->w), &a, NULL);
-		if (r == -EINPROGRESS || r == -ENOMEM)
-			return r;
-		if (r == 0)
-			l->add(l->arg, refs[i].name, VIEW_FILE);
-	}
-	return 0;
-}
-
-static int add_decided(void *arg, const struct ref *ref,
-		       const struct resolve_commit *c)
-{
-	struct listing *l = arg;
-
-	(void)c;
-	if (!repo_equal(&ref->repo, l->repo) || !is_name(ref) ||
-	    strchr(ref->rev, '/'))
-		return 0;
-	l->add(l->arg, ref->rev, VIEW_FILE);
-	l->count++;
-	return 0;
-}
-
-/* What the lock names of it, which nobody need be asked for. */
-static void list_locked(struct listing *l)
-{
-	const struct lockfile *lock = &l->v->world->lock;
-
-	for (size_t i = 0; i < lock->count; i++) {
-		const struct lock_entry *e = &lock->entries[i];
-		char name[REF_REV_MAX + 1];
-
-		if (!repo_equal(&e->repo, l->repo))
-			continue;
-		if (e->has_version)
-			(void)snprintf(name, sizeof(name), "v%" PRIu64,
-				       e->version);
-		else
-			(void)text_copy(name, sizeof(name), e->revision);
-		if (!*name || strchr(name, '/') ||
-		    text_is_hex(name, REF_COMMIT_LEN))
-			continue;
-		l->add(l->arg, name, VIEW_FILE);
-		l->count++;
-	}
-}
-
-static int list_refs(struct listing *l, struct err *err)
-{
-	AUTO(resolve_drop) struct resolve_answer a = { 0 };
-	const struct source_refs *refs;
-	int r;
-
-	list_locked(l);
-	if (l->v->world->options->locked)
-		return 0;
-	r = resolve_refs(l->v->world->resolve, l->repo, view_in_memo(l->w), &a,
-			 err);
-
-	if (r == -EINPROGRESS || r == -ENOMEM)
-		return r;
-	if (r < 0) {
-		/* Nobody can be asked: what is decided is there. */
-		(void)resolve_each_commit(l->v->world->resolve, add_decided, l);
-		return l->count || r == -ENOENT ? 0 : r;
-	}
-	refs = resolve_value(&a);
-	r = list_names(l, refs->branches, refs->branch_count);
-	if (r == 0)
-		r = list_names(l, refs->tags, refs->tag_count);
-	return r;
-}
-
 static int add_commit(void *arg, const struct ref *ref,
 		      const struct resolve_commit *c)
 {
@@ -424,7 +535,8 @@ int view_hub_list(struct view *v, const struct node *dir, struct view_wait *w,
 {
 	struct repo_id repo;
 	char commit[REF_COMMIT_LEN + 1];
-	struct listing l = { v, w, &repo, add, arg, 0 };
+	char steps[REF_REV_MAX + 1] = "";
+	struct listing l = { v, w, &repo, steps, add, arg, 0 };
 
 	place(dir, &repo, commit);
 	switch (dir->kind) {
@@ -433,7 +545,7 @@ int view_hub_list(struct view *v, const struct node *dir, struct view_wait *w,
 		add(arg, "snapshots", VIEW_DIR);
 		return 0;
 	case NODE_HUB_REFS:
-		return list_refs(&l, err);
+		return read_steps(dir, steps) ? list_refs(&l, err) : 0;
 	case NODE_HUB_SNAPS:
 		return list_commits(&l, err);
 	case NODE_HUB_SNAP:

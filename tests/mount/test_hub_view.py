@@ -45,6 +45,8 @@ for needed in ("torch", "kernels"):
 
 import build  # noqa: E402
 import extension  # noqa: E402
+from mounted import make_kernel, make_owner, make_tag  # noqa: E402
+from test_depends import UNIVERSAL, kernel  # noqa: E402
 
 
 def setUpModule():
@@ -233,6 +235,72 @@ except ImportError as error:
 """ % REPO, self.two, mount=True, HF_ENDPOINT=self.hub.url,
             HF_HUB_CACHE=os.path.join(self.dir, "foreign"))
         self.assertTrue("works" in said or "refused: " in said, said)
+
+
+class WithoutTorch(MountCase):
+    """Kernels that need others, and names with '/', in .hub/."""
+
+    def kernels(self, root):
+        make_owner(root, "acme")
+        kernel(root, "acme/low")
+        kernel(root, "acme/mid", "acme/low@v1")
+        kernel(root, "acme/high", "acme/mid@v1")
+        for branch in ("v1", "feature/a/x", "feature/b", "feature.c"):
+            kernel(root, "acme/relu", branch=branch)
+        make_tag(root, "acme/relu", "nightly/1", "v1")
+
+    def run_it(self, m, code):
+        done = m.python("import sys\nfrom kernels import get_kernel\n" + code,
+                        python=sys.executable, path=self.dir,
+                        env={"KERNELS_CACHE": m.at(".hub"),
+                             "HF_HUB_OFFLINE": "1"})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout.split()
+
+    def test_a_kernel_that_needs_kernels(self):
+        m = self.mount("--python=" + sys.prefix, env=None)
+        code = ("k = get_kernel('acme/high', version=1)\n"
+                "print(k.mid.low.NAME)\n"
+                "for one in (k, k.mid, k.mid.low): print(one.__file__)\n")
+        name, *files = self.run_it(m, code)
+        self.assertEqual(name, "acme/low@v1")
+        for repo, file in zip(("high", "mid", "low"), files):
+            self.assertTrue(file.startswith(m.path + "/"), file)
+            self.assertTrue(os.path.samefile(file, m.at(
+                "acme/%s@v1/build" % repo, UNIVERSAL, "__init__.py")), file)
+
+    def test_a_branch_with_a_slash_lies_in_folders(self):
+        m = self.mount("--python=" + sys.prefix, env=None, cache="one")
+        refs = m.at(".hub/kernels--acme--relu/refs")
+        out = self.run_it(m, "for r in ('feature/a/x', 'feature.c', "
+                          "'nightly/1'):\n"
+                          "    print(get_kernel('acme/relu', revision=r)"
+                          ".NAME)\n")
+        self.assertEqual(out, ["acme/relu@feature/a/x", "acme/relu@feature.c",
+                               "acme/relu@v1"])
+        found = {os.path.relpath(os.path.join(base, name), refs)
+                 for base, _, names in os.walk(refs) for name in names}
+        self.assertEqual(found, {"main", "v1", "feature/a/x", "feature/b",
+                                 "feature.c", "nightly/1"})
+        self.assertEqual(sorted(os.listdir(refs)), [
+            "feature", "feature.c", "main", "nightly", "v1"])
+        for rev in ("v1", "feature/a/x", "feature/b"):
+            self.assertEqual(m.text(refs, rev),
+                             self.commit("acme/relu", rev))
+        for name in ("feature/a/y", "feature/x", "feature%2Fb", "feat",
+                     "v1/x", "feature/b/c", "nightly/2", "x" * 210 + "/y"):
+            with self.assertRaises(OSError, msg=name):
+                os.stat(os.path.join(refs, name))
+        m.end()
+        # what was seen is there when nobody can be asked
+        self.hub.reset()
+        m = self.mount("--offline", cache="one")
+        refs = m.at(".hub/kernels--acme--relu/refs")
+        self.assertEqual(m.text(refs, "feature/a/x"),
+                         self.commit("acme/relu", "feature/a/x"))
+        self.assertIn("feature", os.listdir(refs))
+        self.assertEqual(os.listdir(refs + "/feature/a"), ["x"])
+        self.assert_requests()
 
 
 if __name__ == "__main__":
