@@ -26,7 +26,7 @@ import table  # noqa: E402  (nothing may be written beside the sources)
 from bed import PROGRAM, Bed  # noqa: E402
 
 GROUPS = ("requests", "stalled", "crowd", "path", "commands", "crowded",
-          "places", "reference", "modules")
+          "places", "lock", "reference", "modules")
 ROUNDS = 5
 
 
