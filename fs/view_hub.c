@@ -156,8 +156,7 @@ static int list_some(struct listing *l, const struct source_ref *refs,
 		struct ref ref;
 		int r;
 
-		if (!read_name(l->repo, refs[i].name, &ref) ||
-		    !is_name(&ref))
+		if (!read_name(l->repo, refs[i].name, &ref) || !is_name(&ref))
 			continue;
 		r = resolve_commit(l->v->world->resolve, &ref,
 				   view_in_memo(l->w), &a, NULL);
