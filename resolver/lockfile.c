@@ -280,6 +280,9 @@ int lockfile_read(struct lockfile *out, const char *path, struct err *err)
 	if (r == -E2BIG)
 		return err_set(err, EINVAL, "%s: more than %u bytes", path,
 			       LOCKFILE_BYTES_MAX);
+	if (r == -EINVAL)
+		return err_set(err, EINVAL, "lock file '%s' is no regular file",
+			       path);
 	if (r < 0)
 		return err_errno(err, -r, "lock file '%s'", path);
 	return lockfile_parse(out, path, text_str(&s), s.len, err);

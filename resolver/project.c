@@ -110,6 +110,9 @@ int project_read(struct project *out, const char *path, struct err *err)
 	if (r == -E2BIG)
 		return err_set(err, EINVAL, "%s: more than %u bytes", path,
 			       TOML_BYTES_MAX);
+	if (r == -EINVAL)
+		return err_set(err, EINVAL, "project '%s' is no regular file",
+			       path);
 	if (r < 0)
 		return err_errno(err, -r, "project '%s'", path);
 	return project_parse(out, path, text_str(&s), s.len, err);
