@@ -83,7 +83,8 @@ int setup_interrupted(void)
 	return __atomic_load_n(&caught, __ATOMIC_ACQUIRE);
 }
 
-int setup_run(const struct cli *c, setup_work *work)
+int setup_run(const struct cli *c, setup_birth *birth, setup_work *work,
+	      const void *arg)
 {
 	struct err err = ERR_INIT;
 	struct world *w = NULL;
@@ -91,10 +92,10 @@ int setup_run(const struct cli *c, setup_work *work)
 
 	r = setup_signals(&err);
 	if (r == 0)
-		r = world_new(&w, c->o, &err);
+		r = birth(&w, c->o, &err);
 	if (r == 0) {
 		setup_watch(w);
-		r = work(c, w, &err);
+		r = work(c, w, arg, &err);
 	}
 	code = setup_interrupted();
 	if (code == 0)

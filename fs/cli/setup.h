@@ -25,12 +25,17 @@ void setup_watch(struct world *w); /* NULL: before it is freed */
 int setup_interrupted(void);
 
 /*
- * All of that around one piece of work: signals, a world, the work, and the
- * end of both. What the work returns is the exit code, or -errno with a
- * sentence that is said; an interrupted one has the signal's.
+ * All of that around one piece of work: signals, a world (world_new, or
+ * world_new_bytes), the work, and the end of both. What the work returns is
+ * the exit code, or -errno with a sentence that is said; an interrupted one
+ * has the signal's.
  */
 struct cli;
-typedef int setup_work(const struct cli *c, struct world *w, struct err *err);
-int setup_run(const struct cli *c, setup_work *work);
+typedef int setup_birth(struct world **out, const struct options *o,
+			struct err *err);
+typedef int setup_work(const struct cli *c, struct world *w, const void *arg,
+		       struct err *err);
+int setup_run(const struct cli *c, setup_birth *birth, setup_work *work,
+	      const void *arg);
 
 #endif

@@ -18,7 +18,7 @@
 
 typedef int cache_action(const struct cli *c, struct world *w, struct err *err);
 
-static const struct {
+static const struct action {
 	const char *name;
 	cache_action *run;
 } actions[] = {
@@ -57,36 +57,26 @@ int cache_gc(const struct cli *c, struct world *w, struct err *err)
 	return cli_put(&out);
 }
 
-static int with_world(const struct cli *c, cache_action *run)
+static int act(const struct cli *c, struct world *w, const void *arg,
+	       struct err *err)
 {
-	struct err err = ERR_INIT;
-	struct world *w = NULL;
-	int r = setup_log(c->o, &err);
-	int code;
+	const struct action *a = arg;
 
-	if (r == 0)
-		r = setup_signals(&err);
-	if (r == 0)
-		r = world_new_bytes(&w, c->o, &err);
-	if (r == 0) {
-		setup_watch(w);
-		r = run(c, w, &err);
-	}
-	code = setup_interrupted();
-	if (code == 0)
-		code = r < 0 ? cli_fail(r, &err) : r;
-	if (w) {
-		setup_watch(NULL);
-		world_free(w);
-	}
-	return code;
+	return a->run(c, w, err);
 }
 
 int verb_cache(const struct cli *c)
 {
-	for (size_t i = 0; i < sizeof(actions) / sizeof(*actions); i++)
-		if (!strcmp(c->words[0], actions[i].name))
-			return with_world(c, actions[i].run);
+	struct err err = ERR_INIT;
+	int r;
+
+	for (size_t i = 0; i < sizeof(actions) / sizeof(*actions); i++) {
+		if (strcmp(c->words[0], actions[i].name) != 0)
+			continue;
+		r = setup_log(c->o, &err);
+		return r < 0 ? cli_fail(r, &err)
+			     : setup_run(c, world_new_bytes, act, &actions[i]);
+	}
 	return cli_misuse("cache does not know '%.100s'; usage: kernelfs cache "
 			  "ls|gc|verify [--json]",
 			  c->words[0]);

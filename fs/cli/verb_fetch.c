@@ -261,11 +261,13 @@ static int fetch_all(const struct cli *c, struct world *w,
 	return d.worst;
 }
 
-static int work(const struct cli *c, struct world *w, struct err *err)
+static int work(const struct cli *c, struct world *w, const void *arg,
+		struct err *err)
 {
 	struct builds b = { .items = NULL };
 	int r = builds_gather(&b, c, w, err);
 
+	(void)arg;
 	if (r == 0)
 		r = fetch_all(c, w, &b, err);
 	if (r == CLI_DONE && b.worst)
@@ -281,5 +283,5 @@ int verb_fetch(const struct cli *c)
 
 	if (r == 0)
 		r = setup_log(c->o, &err);
-	return r < 0 ? cli_fail(r, &err) : setup_run(c, work);
+	return r < 0 ? cli_fail(r, &err) : setup_run(c, world_new, work, NULL);
 }

@@ -27,6 +27,11 @@ struct place {
 	char lock[4096];
 };
 
+struct task {
+	struct place place;
+	struct project project;
+};
+
 static int join(char out[4096], const char *folder, const char *name,
 		struct err *err)
 {
@@ -103,46 +108,29 @@ static int lock(const struct place *p, const struct project *project,
 	return r;
 }
 
-/* What happens between threads being born and their end. */
-static int with_world(const struct cli *c, const struct place *p,
-		      const struct project *project)
+static int work(const struct cli *c, struct world *w, const void *arg,
+		struct err *err)
 {
-	struct err err = ERR_INIT;
-	struct world *w = NULL;
-	int code, r;
+	const struct task *t = arg;
 
-	r = setup_signals(&err);
-	if (r == 0)
-		r = world_new(&w, c->o, &err);
-	if (r == 0) {
-		setup_watch(w);
-		r = lock(p, project, w, &err);
-	}
-	code = setup_interrupted();
-	if (code == 0)
-		code = r < 0 ? cli_fail(r, &err) : r;
-	if (w) {
-		setup_watch(NULL);
-		world_free(w);
-	}
-	return code;
+	(void)c;
+	return lock(&t->place, &t->project, w, err);
 }
 
 int verb_lock(const struct cli *c)
 {
-	struct project project = { .count = 0 };
+	struct task t = { .project = { .count = 0 } };
 	struct err err = ERR_INIT;
-	struct place p;
 	int r = setup_log(c->o, &err);
 
 	/* what is locked already decides nothing, and may not be there yet */
 	free(TAKE(c->o->lock));
 	c->o->locked = false;
 	if (r == 0)
-		r = find_place(&p, c->count ? c->words[0] : ".", &err);
+		r = find_place(&t.place, c->count ? c->words[0] : ".", &err);
 	if (r == 0)
-		r = project_read(&project, p.project, &err);
-	r = r < 0 ? cli_fail(r, &err) : with_world(c, &p, &project);
-	project_done(&project);
+		r = project_read(&t.project, t.place.project, &err);
+	r = r < 0 ? cli_fail(r, &err) : setup_run(c, world_new, work, &t);
+	project_done(&t.project);
 	return r;
 }

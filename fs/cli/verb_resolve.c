@@ -108,12 +108,10 @@ static int parse_ref(struct ref *out, const struct cli *c, struct err *err)
 	return r;
 }
 
-static int work(const struct cli *c, struct world *w, struct err *err)
+static int work(const struct cli *c, struct world *w, const void *ref,
+		struct err *err)
 {
-	struct ref ref;
-	int r = parse_ref(&ref, c, err);
-
-	return r < 0 ? r : answer(c, w, &ref, err);
+	return answer(c, w, ref, err);
 }
 
 int verb_resolve(const struct cli *c)
@@ -125,5 +123,5 @@ int verb_resolve(const struct cli *c)
 	r = parse_ref(&ref, c, &err);
 	if (r == 0)
 		r = setup_log(c->o, &err);
-	return r < 0 ? cli_fail(r, &err) : setup_run(c, work);
+	return r < 0 ? cli_fail(r, &err) : setup_run(c, world_new, work, &ref);
 }

@@ -190,7 +190,8 @@ static int result(const struct verify *v, const struct builds *b)
 	return b->worst ? cli_code(b->worst) : CLI_DONE;
 }
 
-static int work(const struct cli *c, struct world *w, struct err *err)
+static int work(const struct cli *c, struct world *w, const void *arg,
+		struct err *err)
 {
 	AUTO(auto_text) struct text out = TEXT_INIT(OUT_MAX);
 	AUTO(auto_free) char *chunk = malloc(CHUNK);
@@ -198,6 +199,7 @@ static int work(const struct cli *c, struct world *w, struct err *err)
 	struct verify v = { .c = c, .w = w, .out = &out, .chunk = chunk };
 	int r;
 
+	(void)arg;
 	if (!chunk)
 		return err_errno(err, ENOMEM, "verify");
 	text_add(&out, c->o->json ? "[" : "");
@@ -221,5 +223,5 @@ int verb_verify(const struct cli *c)
 	c->o->offline = true;
 	if (r == 0)
 		r = setup_log(c->o, &err);
-	return r < 0 ? cli_fail(r, &err) : setup_run(c, work);
+	return r < 0 ? cli_fail(r, &err) : setup_run(c, world_new, work, NULL);
 }
