@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "ref.h"
 #include "source.h"
 
 #include <errno.h>
@@ -124,17 +125,6 @@ static int sort_refs(struct found *f, struct err *err)
 	return 0;
 }
 
-static bool is_rev(const char *name)
-{
-	AUTO(auto_text) struct text full = TEXT_INIT(REF_REV_MAX + 8);
-	struct ref ref;
-
-	text_printf(&full, "o/r@%s", name);
-	return !text_failed(&full) &&
-	       ref_parse(&ref, text_str(&full), NULL) == 0 &&
-	       strcmp(ref.rev, name) == 0;
-}
-
 struct refs_reader {
 	struct found branches;
 	struct found tags;
@@ -171,7 +161,7 @@ static int take_ref(struct refs_reader *r, const struct cursor *line,
 	if (n > REF_REV_MAX || memchr(name.p, '\0', n))
 		return 0;
 	memcpy(ref.name, name.p, n);
-	if (!is_rev(ref.name)) {
+	if (!ref_is_rev(ref.name)) {
 		log_debug("source", "one of the %s is left out: '%s'", f->kind,
 			  ref.name);
 		return 0;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "digest.h"
+#include "ref.h"
 #include "source.h"
 #include "tree.h"
 
@@ -44,17 +45,6 @@ int hub_json_trusted(const char *s, size_t n, bool *out, struct err *err)
 
 /* ---- refs ---- */
 
-static bool is_rev(const char *name)
-{
-	AUTO(auto_text) struct text full = TEXT_INIT(REF_REV_MAX + 8);
-	struct ref ref;
-
-	text_printf(&full, "o/r@%s", name);
-	return !text_failed(&full) &&
-	       ref_parse(&ref, text_str(&full), NULL) == 0 &&
-	       strcmp(ref.rev, name) == 0;
-}
-
 static int read_refs(const struct json *list, const char *kind,
 		     struct source_ref **out, size_t *count, struct err *err)
 {
@@ -73,7 +63,7 @@ static int read_refs(const struct json *list, const char *kind,
 		const char *name = json_get_string(j, "name");
 		const char *commit = json_get_string(j, "targetCommit");
 
-		if (!name || !commit || !is_rev(name) ||
+		if (!name || !commit || !ref_is_rev(name) ||
 		    !text_is_hex(commit, REF_COMMIT_LEN)) {
 			log_debug("source",
 				  "one of the %s is left out: '%s' "
@@ -145,10 +135,12 @@ static int read_content(const struct json *item, const char *path,
 		return err_set(err, EPROTO, "'%s': 'lfs' is no object", path);
 	oid = json_get_string(of, "oid");
 	if (!oid || !text_is_hex(oid, hex) || digest_parse(digest, oid) < 0)
-		return err_set(err, EPROTO, "'%s': 'oid' is no hash of %zu digits",
-			       path, hex);
+		return err_set(err, EPROTO,
+			       "'%s': 'oid' is no hash of %zu digits", path,
+			       hex);
 	if (!json_u64(json_get(of, "size"), size) || *size > TREE_FILE_MAX)
-		return err_set(err, EPROTO, "'%s': 'size' is no good size", path);
+		return err_set(err, EPROTO, "'%s': 'size' is no good size",
+			       path);
 	return 0;
 }
 
@@ -169,7 +161,8 @@ static int add_item(struct hub_page *page, const struct json *item,
 			       "text");
 	file = strcmp(type, "file") == 0;
 	if (!file && strcmp(type, "directory") != 0)
-		return err_set(err, EPROTO, "'%s': unknown type '%s'", path, type);
+		return err_set(err, EPROTO, "'%s': unknown type '%s'", path,
+			       type);
 	if (file && *page->dir && strcmp(path, page->dir) == 0)
 		return err_set(err, ENOENT, "'%s' is a file", path);
 	name = below(page, path);

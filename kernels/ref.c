@@ -298,6 +298,14 @@ int ref_parse_step(struct ref *out, const char *owner, const char *step,
 	return 0;
 }
 
+bool ref_is_rev(const char *name)
+{
+	struct ref r = { .kind = REV_DEFAULT };
+
+	return parse_rev(&r, name, true, name, NULL) == 0 &&
+	       strcmp(r.rev, name) == 0;
+}
+
 static void print_step(const struct ref *r, char *out)
 {
 	size_t n = strlen(r->repo.name);

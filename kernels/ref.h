@@ -66,6 +66,8 @@ bool repo_equal(const struct repo_id *a, const struct repo_id *b);
 int repo_compare(const struct repo_id *a, const struct repo_id *b);
 /* The import name: '-' as '_'. `out` holds REF_PART_MAX + 1 bytes. */
 void repo_package(const struct repo_id *r, char *out);
+/* Can it be asked for as the revision that it is called? */
+bool ref_is_rev(const char *name);
 /* Can an import statement spell it? (an identifier, not a keyword) */
 bool ref_is_identifier(const char *s);
 
