@@ -108,15 +108,24 @@ int store_note_hint(struct store *s, const char *kind, const char *key,
 	return replace_note(s, folder, name.hex, p, n, false);
 }
 
-int store_note_touch(struct store *s, const char *kind, const char *key)
+static int path_of(char path[NOTE_NAME_MAX], const char *kind, const char *key)
 {
-	char path[NOTE_NAME_MAX];
 	struct note_name name;
 	int r = name_note(&name, kind, key);
 
+	if (r == 0)
+		(void)snprintf(path, NOTE_NAME_MAX, "%.41s/%s", name.folder,
+			       name.hex);
+	return r;
+}
+
+int store_note_touch(struct store *s, const char *kind, const char *key)
+{
+	char path[NOTE_NAME_MAX];
+	int r = path_of(path, kind, key);
+
 	if (r < 0)
 		return r;
-	(void)snprintf(path, sizeof(path), "%.41s/%s", name.folder, name.hex);
 	r = utimensat(s->dir, path, NULL, AT_SYMLINK_NOFOLLOW);
 	return r < 0 ? -errno : 0;
 }
@@ -124,12 +133,9 @@ int store_note_touch(struct store *s, const char *kind, const char *key)
 void store_note_remove(struct store *s, const char *kind, const char *key)
 {
 	char path[NOTE_NAME_MAX];
-	struct note_name name;
 
-	if (name_note(&name, kind, key) < 0)
-		return;
-	(void)snprintf(path, sizeof(path), "%.41s/%s", name.folder, name.hex);
-	(void)unlinkat(s->dir, path, 0);
+	if (path_of(path, kind, key) == 0)
+		(void)unlinkat(s->dir, path, 0);
 }
 
 struct note_walk {
@@ -190,12 +196,10 @@ int store_note_walk(struct store *s, const char *kind, size_t max,
 int store_note_open(struct store *s, const char *kind, const char *key)
 {
 	char path[NOTE_NAME_MAX];
-	struct note_name name;
-	int r = name_note(&name, kind, key);
+	int r = path_of(path, kind, key);
 
 	if (r < 0)
 		return r;
-	(void)snprintf(path, sizeof(path), "%.41s/%s", name.folder, name.hex);
 	r = store_open_below(s->dir, path);
 	return r == -ENOENT ? store_tier_note(s, kind, path) : r;
 }
