@@ -121,7 +121,7 @@ static void add_source(void *arg, const char *url, const char *state,
 	}
 }
 
-void ctl_status(struct view *v, struct text *out)
+static void report_status(struct view *v, struct text *out)
 {
 	struct kernels k = { v, out, false };
 	uint64_t bytes = 0, blobs = 0;
@@ -217,7 +217,7 @@ static const struct {
 	const char *name;
 	void (*report)(struct view *v, struct text *out);
 } reports[] = {
-	{ "status", ctl_status },      { "env", report_env },
+	{ "status", report_status },   { "env", report_env },
 	{ "metrics", report_metrics }, { "log", report_log },
 	{ "config", report_config },   { "version", report_version },
 };

@@ -17,8 +17,6 @@ const char *ctl_name(size_t i);
 int ctl_find(const char *name);
 /* The report; appended. */
 void ctl_report(struct view *v, size_t i, struct text *out);
-/* The JSON of `kernelfs status` (DESIGN chapter 9); appended. */
-void ctl_status(struct view *v, struct text *out);
 
 /* Requests of the kernel, by operation, for `metrics` and `status`. */
 enum ctl_op {

@@ -62,7 +62,7 @@ const struct option *options_row_find(const char *name, size_t n)
 	return NULL;
 }
 
-unsigned options_bit(const struct option *row)
+static unsigned bit_of(const struct option *row)
 {
 	return 1u << (row - table);
 }
@@ -85,23 +85,22 @@ static void *member_of(struct options *o, const struct option *row)
 	return (char *)o + row->at;
 }
 
-char **options_text_of(struct options *o, const struct option *row)
+static char **text_of(struct options *o, const struct option *row)
 {
 	return member_of(o, row);
 }
 
-struct options_list *options_list_of(struct options *o,
-				     const struct option *row)
+static struct options_list *list_of(struct options *o, const struct option *row)
 {
 	return member_of(o, row);
 }
 
-uint64_t *options_number_of(struct options *o, const struct option *row)
+static uint64_t *number_of(struct options *o, const struct option *row)
 {
 	return member_of(o, row);
 }
 
-bool *options_flag_of(struct options *o, const struct option *row)
+static bool *flag_of(struct options *o, const struct option *row)
 {
 	return member_of(o, row);
 }
@@ -110,7 +109,7 @@ bool options_given(const struct options *o, const char *name)
 {
 	const struct option *row = options_row_find(name, strlen(name));
 
-	return row && (o->given & options_bit(row));
+	return row && (o->given & bit_of(row));
 }
 
 /* ---- lists ---- */
@@ -145,10 +144,10 @@ void options_done(struct options *o)
 {
 	for (size_t i = 0; i < ROWS; i++) {
 		if (options_is_list(&table[i]))
-			options_list_done(options_list_of(o, &table[i]));
+			options_list_done(list_of(o, &table[i]));
 		else if (!options_is_number(&table[i]) &&
 			 table[i].kind != OPTION_FLAG)
-			free(*options_text_of(o, &table[i]));
+			free(*text_of(o, &table[i]));
 	}
 	free(o->range);
 	options_list_done(&o->fuse);
@@ -172,15 +171,15 @@ static int store_text(struct options *o, const struct option *row,
 		free(copy);
 		return r;
 	}
-	free(*options_text_of(o, row));
-	*options_text_of(o, row) = copy;
+	free(*text_of(o, row));
+	*text_of(o, row) = copy;
 	return 0;
 }
 
 static int add_item(struct options *o, const struct option *row,
 		    const char *value, struct err *err)
 {
-	struct options_list *list = options_list_of(o, row);
+	struct options_list *list = list_of(o, row);
 	size_t most = row->kind == OPTION_SOURCE   ? OPTION_SOURCES_MAX
 		      : row->kind == OPTION_MIRROR ? OPTION_MIRRORS_MAX
 						   : OPTION_ITEMS_MAX;
@@ -203,18 +202,18 @@ static int take(struct options *o, const struct option *row, const char *value,
 		uint64_t number, struct err *err)
 {
 	if (options_is_number(row)) {
-		*options_number_of(o, row) = number;
+		*number_of(o, row) = number;
 		return 0;
 	}
 	if (row->kind == OPTION_FLAG) {
-		*options_flag_of(o, row) = number != 0;
+		*flag_of(o, row) = number != 0;
 		return 0;
 	}
 	if (!options_is_list(row))
 		return store_text(o, row, value, err);
 	if (*value)
 		return add_item(o, row, value, err);
-	options_list_done(options_list_of(o, row));
+	options_list_done(list_of(o, row));
 	if (row->kind == OPTION_SOURCE)
 		options_list_done(&o->mirror);
 	return 0;
@@ -232,21 +231,22 @@ int options_put(struct options *o, const struct option *row, const char *value,
 		row = options_row_find("mirror", 6);
 		value = mirror;
 	}
-	bits = options_bit(row);
+	bits = bit_of(row);
 	if (row->kind == OPTION_MIRROR)
-		bits |= options_bit(options_row_find("source", 6));
+		bits |= bit_of(options_row_find("source", 6));
 	r = options_check(row, value, &number, err);
 	if (r == 0 && !(above & bits)) {
 		r = take(o, row, value, number, err);
 		if (r == 0)
-			o->given |= options_bit(row);
+			o->given |= bit_of(row);
 	}
 	return r < 0 ? err_wrap(err, r, "%s", where) : 0;
 }
 
-int options_put_list(struct options *o, const struct option *row,
-		     const char *value, unsigned above, const char *where,
-		     struct err *err)
+/* The same for each part of a list written with commas; "\," is a comma. */
+static int put_list(struct options *o, const struct option *row,
+		    const char *value, unsigned above, const char *where,
+		    struct err *err)
 {
 	char part[OPTION_VALUE_MAX + 1];
 	int failed = 0;
@@ -384,8 +384,7 @@ static int from_environment(struct options *o, struct err *err)
 		if (!value)
 			continue;
 		r = options_is_list(&table[i])
-			    ? options_put_list(o, &table[i], value, above, name,
-					       err)
+			    ? put_list(o, &table[i], value, above, name, err)
 			    : options_put(o, &table[i], value, above, name,
 					  err);
 		if (r < 0)
@@ -571,7 +570,7 @@ static int default_rows(struct options *o, struct err *err)
 	for (size_t i = 0; i < ROWS; i++) {
 		int r;
 
-		if (!table[i].fallback || (given & options_bit(&table[i])))
+		if (!table[i].fallback || (given & bit_of(&table[i])))
 			continue;
 		r = options_put(o, &table[i], table[i].fallback, 0,
 				table[i].name, err);

@@ -46,16 +46,10 @@ struct option {
 const struct option *options_row_at(size_t i);
 /* By name, '-' and '_' alike; NULL. */
 const struct option *options_row_find(const char *name, size_t n);
-unsigned options_bit(const struct option *row);
 bool options_is_list(const struct option *row);
 bool options_is_number(const struct option *row);
 /* A mirror in a list of sources: its URL, or NULL. */
 const char *options_mirror_part(const struct option *row, const char *value);
-char **options_text_of(struct options *o, const struct option *row);
-struct options_list *options_list_of(struct options *o,
-				     const struct option *row);
-uint64_t *options_number_of(struct options *o, const struct option *row);
-bool *options_flag_of(struct options *o, const struct option *row);
 
 /* -EINVAL with a sentence; *number for durations (ms), sizes, counts and
  * flags. */
@@ -73,10 +67,6 @@ bool options_is_path(const struct option *row, const char *value);
  */
 int options_put(struct options *o, const struct option *row, const char *value,
 		unsigned above, const char *where, struct err *err);
-/* The same for each part of a list written with commas; "\," is a comma. */
-int options_put_list(struct options *o, const struct option *row,
-		     const char *value, unsigned above, const char *where,
-		     struct err *err);
 /* Relative to the current folder, "~/" to HOME: absolute from now on. */
 int options_absolute(char **path, struct err *err);
 

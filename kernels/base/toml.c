@@ -147,11 +147,6 @@ bool toml_is(const struct toml *v, enum toml_type type)
 	return v && v->type == type;
 }
 
-enum toml_type toml_type_of(const struct toml *v)
-{
-	return v->type;
-}
-
 unsigned toml_line(const struct toml *v)
 {
 	return v->line;

@@ -50,9 +50,8 @@ int toml_parse(struct toml **out, const char *path, const char *s, size_t n,
 void toml_free(struct toml *root);  /* NULL allowed */
 void auto_toml(struct toml **root); /* for AUTO() */
 
-/* NULL has the type of no value that is asked for: use toml_is(). */
+/* NULL is of no type. */
 bool toml_is(const struct toml *v, enum toml_type type);
-enum toml_type toml_type_of(const struct toml *v);
 unsigned toml_line(const struct toml *v); /* where its key or it stands */
 
 /* Member of a table, or NULL, also when t is NULL or no table. */
