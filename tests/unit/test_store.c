@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/store.h"
-
-#include "base/err.h"
-#include "scratch.h"
+#include "storing.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdbool.h>
-#include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-
-static char dir[SCRATCH_MAX];
 
 /* ---- filesystems and kernels that can do less ---- */
 
@@ -51,66 +42,15 @@ int linkat(int at, const char *path, int to, const char *name, int flags)
 	return (int)syscall(SYS_linkat, at, path, to, name, flags);
 }
 
-static int set_up(void **state)
+static int able_again(void **state)
 {
-	(void)state;
-	scratch_make(dir);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
 	no_tmpfile = no_empty_path = no_hard_links = false;
-	scratch_remove(dir);
-	return 0;
-}
-
-static void path_in(char out[2 * SCRATCH_MAX], const char *name)
-{
-	(void)snprintf(out, 2 * SCRATCH_MAX, "%s/%s", dir, name);
-}
-
-static struct store *store_at(const char *where)
-{
-	struct store *s = NULL;
-	struct err err = ERR_INIT;
-
-	if (store_new(&s, where, &err) < 0)
-		fail_msg("%s", err.text);
-	return s;
-}
-
-static struct digest digest_of(const char *s, size_t n)
-{
-	struct hasher *h = NULL;
-	struct digest d;
-
-	assert_int_equal(hasher_new(&h, DIGEST_SHA256, n, NULL), 0);
-	assert_int_equal(hasher_add(h, s, n), 0);
-	assert_int_equal(hasher_end(h, &d), 0);
-	hasher_free(h);
-	return d;
-}
-
-static int take_in(struct store *s, const char *bytes, struct err *err)
-{
-	size_t n = strlen(bytes);
-	struct digest d = digest_of(bytes, n);
-	struct ingest *in = NULL;
-	int r = store_ingest(&in, s, &d, n, err);
-
-	if (r == 0)
-		r = ingest_write(in, bytes, n, err);
-	if (r == 0)
-		r = ingest_commit(in, err);
-	ingest_free(in);
-	return r;
+	return storing_down(state);
 }
 
 static void assert_holds(struct store *s, const char *bytes)
 {
-	struct digest d = digest_of(bytes, strlen(bytes));
+	struct digest d = digest_of(bytes);
 	int fd = store_open(s, NULL, &d, strlen(bytes));
 	char got[256];
 	ssize_t n;
@@ -137,7 +77,7 @@ static void assert_clean(void)
 static void names_a_blob_after_its_hash_was_checked(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("hello", 5);
+	struct digest d = digest_of("hello");
 	char hex[DIGEST_HEX_MAX];
 	char name[SCRATCH_MAX];
 	char path[3 * SCRATCH_MAX];
@@ -167,26 +107,17 @@ static void names_a_blob_after_its_hash_was_checked(void **state)
 	store_free(NULL);
 }
 
-static void blob_path(const char *bytes, char out[3 * SCRATCH_MAX])
-{
-	struct digest d = digest_of(bytes, strlen(bytes));
-	char hex[DIGEST_HEX_MAX];
-
-	digest_print(&d, hex);
-	(void)snprintf(out, 3 * SCRATCH_MAX, "%s/blobs/%.2s/%s", dir, hex, hex);
-}
-
 static void a_blob_of_another_size_is_absent_and_replaced(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("hello", 5);
+	struct digest d = digest_of("hello");
 	char path[3 * SCRATCH_MAX];
 
 	(void)state;
 	assert_int_equal(take_in(s, "hello", NULL), 0);
 	assert_int_equal(store_open(s, NULL, &d, 6), -ENOENT);
 	assert_false(store_has(s, NULL, &d, 6));
-	blob_path("hello", path);
+	blob_path(dir, "hello", path);
 	assert_int_equal(chmod(path, 0600), 0);
 	assert_int_equal(truncate(path, 3), 0);
 	assert_int_equal(store_open(s, NULL, &d, 5), -ENOENT);
@@ -199,14 +130,14 @@ static void a_blob_of_another_size_is_absent_and_replaced(void **state)
 static void an_open_blob_is_locked_as_in_use(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("hello", 5);
+	struct digest d = digest_of("hello");
 	char path[3 * SCRATCH_MAX];
 	int other;
 	int fd;
 
 	(void)state;
 	assert_int_equal(take_in(s, "hello", NULL), 0);
-	blob_path("hello", path);
+	blob_path(dir, "hello", path);
 	other = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(other >= 0);
 	fd = store_open(s, NULL, &d, 5);
@@ -248,8 +179,8 @@ static void takes_an_empty_blob(void **state)
 static void refuses_wrong_bytes_with_both_hashes(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("hello", 5);
-	struct digest other = digest_of("hellO", 5);
+	struct digest d = digest_of("hello");
+	struct digest other = digest_of("hellO");
 	struct err err = ERR_INIT;
 	struct ingest *in = NULL;
 	char hex[DIGEST_HEX_MAX];
@@ -278,7 +209,7 @@ static void refuses_wrong_bytes_with_both_hashes(void **state)
 static void refuses_one_byte_more_and_one_less(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("hello", 5);
+	struct digest d = digest_of("hello");
 	struct ingest *in = NULL;
 
 	(void)state;
@@ -297,7 +228,7 @@ static void refuses_one_byte_more_and_one_less(void **state)
 static void leaves_nothing_when_it_is_given_up(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("hello", 5);
+	struct digest d = digest_of("hello");
 	struct ingest *in = NULL;
 	char hex[DIGEST_HEX_MAX];
 	char path[2 * SCRATCH_MAX];
@@ -330,7 +261,7 @@ static void names_a_blob_through_proc_when_it_must(void **state)
 static void goes_without_unnamed_files(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("hello", 5);
+	struct digest d = digest_of("hello");
 	char path[2 * SCRATCH_MAX];
 	struct ingest *in = NULL;
 
@@ -389,8 +320,8 @@ static void plant(const struct digest *d, const char *content)
 static void opens_no_link_and_replaces_what_is_no_blob(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest linked = digest_of("linked", 6);
-	struct digest cut = digest_of("cut off", 7);
+	struct digest linked = digest_of("linked");
+	struct digest cut = digest_of("cut off");
 
 	(void)state;
 	plant(&linked, NULL);
@@ -407,7 +338,7 @@ static void opens_no_link_and_replaces_what_is_no_blob(void **state)
 static void hangs_on_no_fifo(void **state)
 {
 	struct store *s = store_at(dir);
-	struct digest d = digest_of("fifo", 4);
+	struct digest d = digest_of("fifo");
 	char hex[DIGEST_HEX_MAX];
 	char path[2 * SCRATCH_MAX];
 	char name[SCRATCH_MAX];
@@ -476,7 +407,7 @@ static int read_only(void)
 {
 	struct err err = ERR_INIT;
 	struct store *s = NULL;
-	struct digest d = digest_of("kept", 4);
+	struct digest d = digest_of("kept");
 	int lock;
 	int fd;
 
@@ -542,7 +473,7 @@ static int not_ours_to_write(void)
 {
 	struct err err = ERR_INIT;
 	struct store *s = NULL;
-	struct digest d = digest_of("kept", 4);
+	struct digest d = digest_of("kept");
 	int fd;
 
 	if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
@@ -612,8 +543,8 @@ static void locks_a_blob_for_one_at_a_time(void **state)
 {
 	struct store *a = store_at(dir);
 	struct store *b = store_at(dir);
-	struct digest d = digest_of("x", 1);
-	struct digest e = digest_of("y", 1);
+	struct digest d = digest_of("x");
+	struct digest e = digest_of("y");
 	int lock = -1;
 	int other = -1;
 
@@ -649,7 +580,7 @@ static int race(void)
 		int fd;
 
 		(void)snprintf(bytes, sizeof(bytes), "blob %d", i);
-		d = digest_of(bytes, strlen(bytes));
+		d = digest_of(bytes);
 		if (store_lock(s, &d, &lock) < 0)
 			return 2;
 		if (take_in(s, bytes, NULL) < 0)
@@ -691,30 +622,30 @@ static void processes_race_for_a_blob_and_all_win(void **state)
 	store_free(s);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define ABLE(f) cmocka_unit_test_setup_teardown(f, storing_up, able_again)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(names_a_blob_after_its_hash_was_checked),
-		TEST(a_blob_of_another_size_is_absent_and_replaced),
-		TEST(an_open_blob_is_locked_as_in_use),
-		TEST(holds_identical_blobs_once),
-		TEST(takes_an_empty_blob),
-		TEST(refuses_wrong_bytes_with_both_hashes),
-		TEST(refuses_one_byte_more_and_one_less),
-		TEST(leaves_nothing_when_it_is_given_up),
-		TEST(names_a_blob_through_proc_when_it_must),
-		TEST(goes_without_unnamed_files),
-		TEST(goes_without_hard_links),
-		TEST(opens_no_link_and_replaces_what_is_no_blob),
-		TEST(hangs_on_no_fifo),
-		TEST(says_so_when_the_disk_is_full),
-		TEST(reads_on_when_the_cache_is_read_only),
-		TEST(reads_on_in_a_folder_that_we_may_not_write),
-		TEST(removes_what_the_dead_left_and_spares_the_living),
-		TEST(locks_a_blob_for_one_at_a_time),
-		TEST(processes_race_for_a_blob_and_all_win),
+		ABLE(names_a_blob_after_its_hash_was_checked),
+		ABLE(a_blob_of_another_size_is_absent_and_replaced),
+		ABLE(an_open_blob_is_locked_as_in_use),
+		ABLE(holds_identical_blobs_once),
+		ABLE(takes_an_empty_blob),
+		ABLE(refuses_wrong_bytes_with_both_hashes),
+		ABLE(refuses_one_byte_more_and_one_less),
+		ABLE(leaves_nothing_when_it_is_given_up),
+		ABLE(names_a_blob_through_proc_when_it_must),
+		ABLE(goes_without_unnamed_files),
+		ABLE(goes_without_hard_links),
+		ABLE(opens_no_link_and_replaces_what_is_no_blob),
+		ABLE(hangs_on_no_fifo),
+		ABLE(says_so_when_the_disk_is_full),
+		ABLE(reads_on_when_the_cache_is_read_only),
+		ABLE(reads_on_in_a_folder_that_we_may_not_write),
+		ABLE(removes_what_the_dead_left_and_spares_the_living),
+		ABLE(locks_a_blob_for_one_at_a_time),
+		ABLE(processes_race_for_a_blob_and_all_win),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
