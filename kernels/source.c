@@ -45,9 +45,19 @@ bool source_is_silence(int r)
 	       r == -ECONNRESET || r == -ECONNABORTED || r == -EHOSTUNREACH;
 }
 
-bool source_is_down(const struct source *s)
+static bool is_silent(const struct source *s)
 {
 	return __atomic_load_n(&s->health.heard, __ATOMIC_RELAXED) < 0;
+}
+
+/* Of several addresses: all of them. */
+bool source_is_down(const struct source *s)
+{
+	size_t silent = 0;
+
+	for (size_t i = 0; i < s->member_count; i++)
+		silent += is_silent(s->members[i]);
+	return s->member_count ? silent == s->member_count : is_silent(s);
 }
 
 /* What the connection said: behind the URL in the sentence of a failure. */

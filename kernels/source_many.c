@@ -248,13 +248,6 @@ static void decide(struct many *m, const struct repo_id *repo,
 
 /* ---- the search ---- */
 
-/* Its other addresses may lag behind: a "no" of theirs is none that the next
- * source could be asked after. */
-static bool is_unsure(const struct source *s)
-{
-	return s->member_count && source_is_down(s->members[0]);
-}
-
 static int refs_of(struct source *s, const struct repo_id *repo,
 		   struct source_refs *refs, struct err *err)
 {
@@ -288,13 +281,6 @@ static int search(struct many *m, const struct repo_id *repo,
 			*sure = false;
 			continue;
 		}
-		if (r == -ENOENT && is_unsure(s) &&
-		    i + 1 < m->source.member_count)
-			return err_set(err, EIO,
-				       "'%s' does not answer, and its other "
-				       "addresses do not have '%s/%s'; no "
-				       "later source is asked",
-				       s->url, repo->owner, repo->name);
 		if (err)
 			*err = why;
 		if (r != -ENOENT)

@@ -20,8 +20,9 @@
  * a thread of its own makes every few seconds, and more and more seldom. It is
  * then asked again according to its place.
  *
- * That something does not exist is believed of the preferred address alone:
- * another one may lag behind it.
+ * That something does not exist, or a publisher is not trusted, is believed of
+ * the preferred address alone: another one may lag behind it. While that is
+ * silent, nobody knows.
  */
 
 #define PROBE_MAX_MS 60000
@@ -220,7 +221,7 @@ static bool is_final(int r, size_t i, const struct source_ask *ask)
 	if (ask->refused || r == -ECANCELED || r == -ENETUNREACH ||
 	    r == -ENOMEM)
 		return true;
-	if (r == -ENOENT || r == -EACCES || r == -ENOSYS || is_no(r, ask))
+	if (r == -ENOENT || r == -EACCES || is_no(r, ask))
 		return i == 0;
 	return r == 0 || !(source_is_silence(r) || is_nonsense(r));
 }
@@ -238,8 +239,8 @@ static int ask_each(struct mirror *m, struct source_ask *ask, struct err *err)
 {
 	size_t order[SOURCE_MEMBERS_MAX];
 	size_t n = line_up(m, order);
-	struct err absent = ERR_INIT;
-	int said = 1; /* or what one that may lag behind has said */
+	bool no = false; /* one that may lag behind has said */
+	bool empty = false;
 	int r = -EIO;
 
 	for (size_t k = 0; k < n; k++) {
@@ -247,21 +248,23 @@ static int ask_each(struct mirror *m, struct source_ask *ask, struct err *err)
 
 		if (ask->what == SOURCE_TREE && k)
 			tree_builder_clear(ask->builder);
-		if (ask->what == SOURCE_KERNELS && said == 0)
-			source_names_done(ask->names);
 		r = source_put(s, ask, "its other addresses are asked", err);
 		hear(m, order[k], r, ask);
 		if (is_final(r, order[k], ask))
 			return r;
-		if (!source_is_silence(r) && !is_nonsense(r) && said > 0) {
-			said = r;
-			if (err)
-				absent = *err;
+		if (r == 0 && ask->what == SOURCE_KERNELS) {
+			source_names_done(ask->names);
+			empty = true;
+		} else {
+			no = no || !(source_is_silence(r) || is_nonsense(r));
 		}
 	}
-	if (said < 0 && err)
-		*err = absent;
-	return said <= 0 ? said : r;
+	if (no)
+		return err_set(err, EIO,
+			       "'%s' does not answer, and its other addresses "
+			       "do not have it",
+			       m->source.url);
+	return empty ? 0 : r; /* an owner of nothing is no riddle */
 }
 
 static int mirror_kernels(struct source *s, const char *owner,

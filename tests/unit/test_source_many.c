@@ -343,8 +343,10 @@ static void a_dead_address_is_left_alone(void **state)
 	assert_asked(&w, 0, 1);
 	/* Both: each is asked, in order, and who answers is good again. */
 	w.fakes[1].fails[FAKE_REFS] = -EIO;
+	assert_false(source_is_down(w.source));
 	assert_int_equal(ask_refs(&w, &both), -EIO);
 	assert_asked(&w, 0, 1);
+	assert_true(source_is_down(w.source));
 	w.fakes[0].fails[FAKE_REFS] = 0;
 	assert_int_equal(ask_refs(&w, &both), 1);
 	assert_asked(&w, 1, 0);
@@ -361,8 +363,31 @@ static void only_the_preferred_one_says_no(void **state)
 	assert_int_equal(ask_refs(&w, &late), -ENOENT);
 	assert_asked(&w, 1, 0);
 	w.fakes[0].fails[FAKE_REFS] = -ETIMEDOUT;
-	assert_int_equal(ask_refs(&w, &none), -ENOENT);
+	assert_int_equal(ask_refs(&w, &none), -EIO);
+	assert_non_null(strstr(w.err.text, "'https://h0.example' does not"));
 	assert_asked(&w, 1, 1);
+	world_done(&w);
+}
+
+/* Nobody's "yes" is taken back by an address that knows less. */
+static void a_mirror_s_no_is_no_distrust(void **state)
+{
+	struct source_names names = { .names = NULL };
+	struct world w;
+	bool yes = false;
+
+	(void)state;
+	world_init(&w, true);
+	w.fakes[0].fails[FAKE_TRUSTED] = -EIO;
+	assert_int_equal(w.source->ops->trusted(w.source, &both, &yes, NULL),
+			 -EIO);
+	w.fakes[1].trusts = "acme";
+	assert_int_equal(w.source->ops->trusted(w.source, &both, &yes, NULL),
+			 0);
+	assert_true(yes);
+	w.fakes[1].fails[FAKE_KERNELS] = -ENOSYS;
+	assert_int_equal(w.source->ops->kernels(w.source, "acme", &names, NULL),
+			 -ENOSYS);
 	world_done(&w);
 }
 
@@ -437,6 +462,7 @@ int main(void)
 		cmocka_unit_test(names_are_those_of_all),
 		cmocka_unit_test(a_dead_address_is_left_alone),
 		cmocka_unit_test(only_the_preferred_one_says_no),
+		cmocka_unit_test(a_mirror_s_no_is_no_distrust),
 		cmocka_unit_test(
 			a_sink_that_refuses_is_no_fault_of_the_address),
 		cmocka_unit_test(
