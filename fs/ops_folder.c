@@ -156,15 +156,14 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops_context *o = ops_context_of(req);
 	struct node *n = ops_node(req, ino);
-	struct view_attr a;
 
 	if (!n)
 		return;
-	view_attr(o->view, n, &a);
 	/* What a folder of a commit lists never changes; where the time of a
 	 * folder changes with its names, the kernel sees that a kept listing
 	 * is old. */
-	fi->cache_readdir = a.forever || view_is_timed(n);
+	fi->cache_readdir =
+		view_list_forever(o->view, n) || view_is_timed(n);
 	fi->keep_cache = fi->cache_readdir;
 	(void)fuse_reply_open(req, fi);
 	inode_put(view_inodes(o->view), n);

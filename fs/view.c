@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "kernels/tree.h"
+#include "resolver/pick.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -303,6 +304,32 @@ static bool is_listed(struct view *v, const struct node *dir)
 			      NULL, &a, NULL) == 0;
 }
 
+/* Is the choice at this folder made for good? A publisher may come to be
+ * trusted, and a kernel that is needed may come. */
+static bool is_chosen(struct view *v, const struct node *dir)
+{
+	AUTO(resolve_drop) struct resolve_answer a = { 0 };
+	char commit[REF_COMMIT_LEN + 1];
+	const struct pick *p;
+	struct repo_id repo;
+
+	view_in_commit(dir, &repo, commit);
+	if (resolve_pick(v->world->resolve, &repo, commit, view_in_env(v, dir),
+			 NULL, &a, NULL) != 0)
+		return false;
+	p = resolve_value(&a);
+	return p->refused != ERR_REFUSED && p->refused != ENOENT;
+}
+
+bool view_list_forever(struct view *v, const struct node *dir)
+{
+	if (dir->kind == NODE_BUILDS)
+		return is_chosen(v, dir);
+	if (dir->kind == NODE_VARIANTS)
+		return is_listed(v, dir);
+	return dir->kind != NODE_HUB_BUILDS && kinds[dir->kind].forever;
+}
+
 bool view_absent_forever(struct view *v, const struct node *dir)
 {
 	switch ((enum node_kind)dir->kind) {
@@ -312,10 +339,10 @@ bool view_absent_forever(struct view *v, const struct node *dir)
 	case NODE_COMMIT_CTL:
 	case NODE_CTL:
 	case NODE_DOOR_DIR:
-	case NODE_PYTHON:
 	case NODE_HUB_REPO:
-	case NODE_HUB_BUILDS:
 		return true;
+	case NODE_PYTHON:
+		return !dir->spec || is_chosen(v, dir);
 	case NODE_COMMIT:
 	case NODE_BUILDS:
 	case NODE_FOLDER:
@@ -343,6 +370,7 @@ bool view_absent_forever(struct view *v, const struct node *dir)
 	case NODE_HUB_REF:
 	case NODE_HUB_SNAPS:
 	case NODE_HUB_SNAP:
+	case NODE_HUB_BUILDS:
 		break;
 	}
 	return false;

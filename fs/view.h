@@ -82,6 +82,8 @@ int view_lookup(struct view *v, struct node *dir, const char *name,
 		struct view_wait *w, struct node **out, struct err *err);
 /* Does the modification time of a folder change with its names? */
 bool view_is_timed(const struct node *n);
+/* Will a folder always list what it lists now? */
+bool view_list_forever(struct view *v, const struct node *dir);
 /* Is a name that was just found absent here absent for ever? */
 bool view_absent_forever(struct view *v, const struct node *dir);
 

@@ -4,12 +4,14 @@
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import unittest
 import zlib
 
 from mounted import (
-    SPEC, MountCase, lfs_bytes, make_kernel, make_owner, spec, wait_for)
+    PROGRAM, SPEC, MountCase, lfs_bytes, make_kernel, make_owner, spec,
+    wait_for)
 
 UNIVERSAL = "torch-universal"
 HEX = "0123456789" * 4
@@ -307,6 +309,37 @@ class TestShapes(DependsCase):
         told = self.told(m, "pinned")
         self.assertEqual(told["needs"], {"acme/base": asked})
         self.assertEqual(told["kernels"][asked]["path"], self.place("base"))
+
+
+class TestLate(DependsCase):
+    """What is needed comes while the mount lives."""
+
+    def kernels(self, root):
+        make_owner(root, "acme")
+        kernel(root, "acme/eager", "acme/late@v1")
+
+    def test_it_is_seen_by_every_path(self):
+        m = self.mount()
+        commit = self.commit("acme/eager")
+        lists = [m.at(top, "build") for top in (
+            self.top("eager"),
+            ".hub/kernels--acme--eager/snapshots/" + commit)]
+        link = m.at(".env", SPEC, self.top("eager"), "python/eager")
+        hub = os.path.join(lists[1], UNIVERSAL)
+        for _ in range(2):  # a listing is kept from the second time on
+            self.assertEqual([os.listdir(at) for at in lists], [[], []])
+            for at in (link, hub):
+                self.refuses("ENOENT", os.readlink, at)
+        kernel(self.root, "acme/late")
+        self.hub.reload()
+        subprocess.run([PROGRAM, "refresh", m.path], env=m.environment,
+                       stdout=subprocess.DEVNULL, timeout=60, check=True)
+        wait_for(lambda: os.path.lexists(link) and os.path.lexists(hub),
+                 "the links")
+        self.assertEqual([os.listdir(at) for at in lists],
+                         [[UNIVERSAL], [UNIVERSAL]])
+        self.assertEqual(self.imports(m, "import eager; print(eager.late.NAME)"),
+                         ["acme/late@v1"])
 
 
 class TestThreads(DependsCase):
