@@ -272,7 +272,7 @@ static int world_metadata(void *ctx, const struct pick *p, const char *variant,
 	if (e.kind != TREE_FILE)
 		return -ENOENT;
 	if (e.size > METADATA_BYTES_MAX)
-		return err_set(err, EIO,
+		return err_set(err, EFBIG,
 			       "metadata.json of build '%s' has "
 			       "%llu bytes",
 			       variant, (unsigned long long)e.size);

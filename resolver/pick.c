@@ -157,6 +157,12 @@ static int judge(struct pick *p, const char *variant,
 			       "incomplete upload: no metadata.json");
 		return 0;
 	}
+	if (r == -EFBIG) { /* its fault, not that of the other builds */
+		(void)snprintf(reason, CHOOSE_REASON_MAX,
+			       "metadata: more than %u bytes",
+			       METADATA_BYTES_MAX);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	(void)snprintf(nested, sizeof(nested), "%s/__init__.py", p->package);
