@@ -155,6 +155,8 @@ int store_open_partial(struct store *s, const char *stem, int *folder,
 			name[0] = '\0';
 			return -errno;
 		}
+		if (fd >= 0 && (s->file_mode & S_IWGRP)) /* past the umask */
+			(void)fchmod(fd, 0444);
 		/* a cleaner may have come between the two calls: next name */
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
 		    fstat(fd, &st) == 0 && st.st_nlink == 1) {

@@ -18,7 +18,8 @@
  * nobody else may write it; or it is *shared by a group*: its mode has setgid
  * and write for the group, none for the world, and the group is one of ours.
  * What is made in a shared folder is for the group to read and write, past
- * everybody's umask: folders 2770, locks and counts 0660, blobs 0444.
+ * everybody's umask: folders 2770, locks and counts 0660, blobs and
+ * notes 0444.
  *
  * Which layout it has. The file `layout` holds a number; a cache without it is
  * older than the file and has layout 1. The rule for the next one: what an
