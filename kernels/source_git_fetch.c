@@ -28,6 +28,8 @@
 /* Who waits for another's fetch looks so often whether it is still wanted. */
 #define LOOK_MS 100
 #define TEMPORARY "pack_"
+/* After so many bytes of a pack: does the disk still have room for more? */
+#define SPARE_BYTES (1u << 20)
 
 /* ---- one fetch, however many ask ---- */
 
@@ -175,6 +177,7 @@ struct taking {
 	bool refused; /* by the server, in its own words */
 	const struct git *git;
 	const bool *cancelled;
+	size_t spare;	  /* bytes that there is room for */
 	int64_t until_ms; /* it must be unfolded; 0: it is still coming */
 	bool late;
 };
@@ -216,6 +219,7 @@ static int taking_begin(struct http_sink *s, uint64_t from, struct err *err)
 	(void)from;
 	gitpack_free(t->taken);
 	t->taken = NULL;
+	t->spare = 0;
 	gitwire_answer_init(t->answer, to_pack, t);
 	return gitpack_new(&t->taken, t->pack, is_stopped, t, err);
 }
@@ -224,8 +228,16 @@ static int taking_write(struct http_sink *s, const void *p, size_t n,
 			struct err *err)
 {
 	struct taking *t = (struct taking *)s;
-	int r = gitwire_answer_add(t->answer, p, n, err);
+	int r = 0;
 
+	if (n > t->spare) {
+		r = store_spare(t->git->store, SPARE_BYTES + n, err);
+		t->spare = SPARE_BYTES + n;
+	}
+	if (r < 0)
+		return r;
+	t->spare -= n;
+	r = gitwire_answer_add(t->answer, p, n, err);
 	t->refused |= r == -ENOENT;
 	return r;
 }

@@ -29,7 +29,8 @@
  *	notes/<kind>/<2 hex>/<hex>	small facts by key (store_note.c)
  *	locks/<hex>			held while a blob is fetched
  *	partial/			where O_TMPFILE cannot be had (ingest.c)
- *	git/				object stores of git sources
+ *	git/				object stores of git sources: counted
+ *					by nobody, min_free holds for them
  *
  * A name is trusted once it is there: bytes are checked before they get it,
  * not when they are read. Names are opened one by one from the folder's

@@ -71,6 +71,9 @@ void store_ask_uses(struct store *s, store_uses *uses, void *ctx);
 /* A folder below the cache (several steps) for files that a supplier of
  * kernels names itself, made where it is missing: fd (caller closes). */
 int store_folder(struct store *s, const char *name, struct err *err);
+/* Is there room for so many bytes of theirs? Blobs go for it as for a new one;
+ * they count for min_free only. -ENOSPC with a sentence. */
+int store_spare(struct store *s, uint64_t bytes, struct err *err);
 
 /* ---- taking a blob in ---- */
 

@@ -298,6 +298,15 @@ void store_unreserve(struct store *s, uint64_t size)
 	lock_drop(&s->mu);
 }
 
+int store_spare(struct store *s, uint64_t bytes, struct err *err)
+{
+	int r = store_reserve(s, bytes, err);
+
+	if (r == 0)
+		store_unreserve(s, bytes);
+	return r;
+}
+
 bool store_evict_bytes(struct store *s, uint64_t bytes)
 {
 	AUTO(auto_close) int lock = become_cleaner(s);

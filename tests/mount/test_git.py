@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels from a git server, and from repositories of this machine."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,9 +11,10 @@ import unittest
 
 from asking import Asked, log_lines, measured, wait_for_waiting
 from gitcase import LIBRARY, VARIANT, GitCase, build, oid
-from mounted import PROGRAM, clean_environment, errno_of, read, wait_for
+from mounted import (
+    PROGRAM, clean_environment, errno_of, make_metadata, read, wait_for)
 from gitserver import GitServer, pkt
-from repository import Link, Module
+from repository import Link, Module, lfs_pointer
 
 LIB = ("build", VARIANT, "lib.so")
 
@@ -181,6 +183,15 @@ class TestServer(GitCase):
         m = self.mount(cache="one")
         self.assertEqual(read(m.at("acme/relu", *LIB)), LIBRARY)
 
+    def test_a_pack_leaves_the_disk_its_floor(self):
+        m = self.mount("--min-free=1000T")
+        self.assertEqual(errno_of(
+            os.listdir, m.at("acme/relu@%s/build" % self.one)), "ENOSPC")
+        self.assertTrue(log_lines(m, "less than min_free"), m.log())
+        self.assertEqual(
+            [name for _, _, files in os.walk(m.cache + "/git")
+             for name in files], [])
+
     def test_what_a_killed_fetch_left_is_cleaned_away(self):
         m = self.mount(cache="one")
         m.ls("acme/relu@%s/build" % self.one)
@@ -260,6 +271,58 @@ class TestWaiting(GitCase):
         m = self.mount("--deadline=1s")
         self.assertIn(errno_of(os.listdir, m.at(*self.at)),
                       ("ETIMEDOUT", "EIO"))
+
+
+class TestLock(GitCase):
+    """`kernelfs lock` reads metadata of a size that nobody has said."""
+
+    def lock(self, source):
+        folder = os.path.join(self.dir, "project")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "pyproject.toml"), "w",
+                  encoding="utf-8") as f:
+            f.write("[tool.kernels.dependencies]\n\"acme/relu\" = 1\n")
+        done = subprocess.run(
+            [PROGRAM, "lock", "--trust=acme", "--source=" + source,
+             "--cache=" + os.path.join(self.dir, "lock"), folder],
+            env=clean_environment(HOME=self.dir), check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=60)
+        if done.returncode:
+            return done.stdout.decode()
+        with open(os.path.join(folder, "kernels.lock"), encoding="utf-8") as f:
+            return {one["dependency"]["repo-id"]: one["lock"]["commit"]
+                    for one in json.load(f)}
+
+    def metadata(self, content, large):
+        files = build("x")
+        name = "build/%s/metadata.json" % VARIANT
+        files[name] = lfs_pointer(content) if large else content
+        self.server.large[oid(content)] = content
+        return self.relu.commit(files, branch="v1")
+
+    def both(self):
+        here = "git+file://" + self.repos
+        return ["git+" + self.server.url, here]
+
+    def test_what_it_needs_is_locked_too(self):
+        base = self.repository("acme/base.git").commit(
+            build("base"), branch="v1")
+        content = json.dumps(make_metadata(
+            "relu", VARIANT, {}, 1, kernel_depends=[
+                {"repo-id": "acme/base", "version": 1}])).encode()
+        for large in (False, True):
+            commit = self.metadata(content, large)
+            for source in self.both()[:2 - large]:
+                self.assertEqual(self.lock(source), {
+                    "acme/base": base, "acme/relu": commit})
+
+    def test_metadata_without_end_is_refused(self):
+        content = b"{" + b" " * (5 << 20) + b"}"
+        for large in (False, True):
+            self.metadata(content, large)
+            for source in self.both()[:2 - large]:
+                self.assertIn("metadata.json", self.lock(source))
 
 
 class TestLogin(GitCase):
