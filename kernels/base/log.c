@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -39,6 +40,11 @@ static bool sink_dated; /* lock: a file wants the time in front */
 static struct line *memory[LOG_MEMORY];
 static unsigned memory_next;
 static unsigned repeats; /* lock: of the newest line */
+/* lock: whose warnings wait, and the sentences of those that do */
+#define HELD_MAX 8
+static const char *held_room;
+static char *held[HELD_MAX];
+static unsigned held_count;
 
 static const char *const words[] = { "error", "warning", "info", "debug" };
 
@@ -155,6 +161,40 @@ static void remember_locked(enum log_level level, const char *room,
 		       sentence);
 }
 
+void log_hold(const char *room)
+{
+	lock_take(&lock);
+	held_room = room;
+	lock_drop(&lock);
+}
+
+void log_release(bool say)
+{
+	lock_take(&lock);
+	for (unsigned i = 0; i < held_count; i++) {
+		if (say)
+			emit_locked(LOG_WARNING, held_room, held[i]);
+		free(held[i]);
+	}
+	held_count = 0;
+	held_room = NULL;
+	lock_drop(&lock);
+}
+
+/* False: say it now. */
+static bool hold_locked(enum log_level level, const char *room,
+			const char *sentence) LOCK_REQUIRES(&lock)
+{
+	if (!held_room || level != LOG_WARNING || strcmp(room, held_room) ||
+	    held_count == HELD_MAX)
+		return false;
+	held[held_count] = strdup(sentence);
+	if (!held[held_count])
+		return false;
+	held_count++;
+	return true;
+}
+
 void log_print(enum log_level level, const char *room, const char *fmt, ...)
 {
 	char sentence[LINE_MAX_BYTES];
@@ -177,7 +217,8 @@ void log_print(enum log_level level, const char *room, const char *fmt, ...)
 		last->when_s = io_wall_s();
 	} else {
 		flush_repeats_locked();
-		emit_locked(level, room, sentence);
+		if (!hold_locked(level, room, sentence))
+			emit_locked(level, room, sentence);
 		remember_locked(level, room, sentence);
 	}
 	lock_drop(&lock);

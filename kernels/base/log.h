@@ -9,6 +9,7 @@
  * them. All functions may be called from any thread.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct text;
@@ -43,6 +44,13 @@ void log_print(enum log_level level, const char *room, const char *fmt, ...)
 #define log_warning(...) log_print(LOG_WARNING, __VA_ARGS__)
 #define log_info(...) log_print(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_print(LOG_DEBUG, __VA_ARGS__)
+
+/*
+ * Warnings of one room wait (the first few of them) until somebody knows
+ * whether they are worth saying, and are said or dropped then.
+ */
+void log_hold(const char *room);
+void log_release(bool say);
 
 /* Append the remembered lines (at most LOG_MEMORY of them), oldest first. */
 #define LOG_MEMORY 256

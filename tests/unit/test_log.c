@@ -123,6 +123,26 @@ static void counts_what_repeats(void **state)
 			 "more)\n");
 }
 
+static void holds_the_warnings_of_a_room_until_they_are_wanted(void **state)
+{
+	(void)state;
+	open_file("log", LOG_INFO);
+	for (int say = 0; say < 2; say++) {
+		log_hold("source");
+		log_warning("source", "down, %s", say ? "said" : "dropped");
+		log_warning("http", "slow, %d", say);
+		log_error("source", "wrong, %d", say);
+		log_release(say);
+	}
+	log_warning("source", "held no more");
+	file_says("log", "kernelfs: warning: http: slow, 0\n"
+			 "kernelfs: error: source: wrong, 0\n"
+			 "kernelfs: warning: http: slow, 1\n"
+			 "kernelfs: error: source: wrong, 1\n"
+			 "kernelfs: warning: source: down, said\n"
+			 "kernelfs: warning: source: held no more\n");
+}
+
 static void lets_no_control_byte_through(void **state)
 {
 	(void)state;
@@ -279,6 +299,7 @@ int main(void)
 		ON_A_FOLDER(dates_the_lines_of_a_file),
 		ON_A_FOLDER(appends_to_a_file),
 		ON_A_FOLDER(counts_what_repeats),
+		ON_A_FOLDER(holds_the_warnings_of_a_room_until_they_are_wanted),
 		ON_A_FOLDER(lets_no_control_byte_through),
 		ON_A_FOLDER(keeps_the_old_sink_when_it_cannot_open),
 		ON_A_FOLDER(writes_each_line_to_stderr_at_once),
