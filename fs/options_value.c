@@ -83,6 +83,12 @@ const char *options_mirror_part(const struct option *row, const char *value)
 		       : NULL;
 }
 
+/* Only variables of the environment are split. */
+static const char *one_each(const char *s)
+{
+	return strchr(s, ',') ? "; repeat the option for each" : "";
+}
+
 static int check_trust(const char *s, struct err *err)
 {
 	struct repo_id repo;
@@ -93,8 +99,8 @@ static int check_trust(const char *s, struct err *err)
 		return ref_parse_repo(&repo, s, err);
 	return err_set(err, EINVAL,
 		       "'%.200s' is neither an owner nor "
-		       "owner/repo nor *",
-		       s);
+		       "owner/repo nor *%s",
+		       s, one_each(s));
 }
 
 static int check_import(const char *s, struct err *err)
@@ -107,8 +113,8 @@ static int check_import(const char *s, struct err *err)
 		return ref_parse(&ref, s, err);
 	return err_set(err, EINVAL,
 		       "'%.200s' is neither an owner nor "
-		       "owner/repo nor owner/repo@rev",
-		       s);
+		       "owner/repo nor owner/repo@rev%s",
+		       s, one_each(s));
 }
 
 static int check_level(const char *s, struct err *err)

@@ -3,12 +3,14 @@
 
 #include "base/err.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "http.h"
 #include "source.h"
 #include "store.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /*
  * One download, on one thread, which may wait. What went wrong on the way is
@@ -122,6 +124,18 @@ static int download(struct flight_sink *fs, struct err *err)
 	}
 }
 
+/* Sources begin with the file's name, others know nothing of it. */
+static int named(const struct flight *fl, int r, struct err *err)
+{
+	char what[ERR_TEXT_MAX];
+
+	(void)snprintf(what, sizeof(what), "'%s/%s@%s/%s'", fl->repo.owner,
+		       fl->repo.name, fl->commit, fl->path);
+	if (err && text_starts(err_text(err), what))
+		return r;
+	return err_wrap(err, r, "fetch %s", what);
+}
+
 static int bring(struct fetch *f, struct flight *fl, struct err *err)
 {
 	struct flight_sink fs = {
@@ -135,10 +149,7 @@ static int bring(struct fetch *f, struct flight *fl, struct err *err)
 		r = download(&fs, err);
 		ingest_free(fs.in);
 	}
-	if (r < 0)
-		return err_wrap(err, r, "fetch '%s/%s@%s/%s'", fl->repo.owner,
-				fl->repo.name, fl->commit, fl->path);
-	return 0;
+	return r < 0 ? named(fl, r, err) : 0;
 }
 
 int fetch_download(struct fetch *f, struct flight *fl, struct err *err)

@@ -322,6 +322,11 @@ static int say_where(const struct locking *l, size_t at, int r)
 	const struct node *n = &l->nodes[at];
 
 	label(&n->entry, name);
+	/* A source begins with the repository itself. */
+	(void)snprintf(by, sizeof(by), "'%s/%s'", n->entry.repo.owner,
+		       n->entry.repo.name);
+	if (n->needed_by == NONE && text_starts(err_text(l->err), by))
+		return r;
 	if (n->needed_by == NONE)
 		return err_wrap(l->err, r, "'%s'", name);
 	label(&l->nodes[n->needed_by].entry, by);

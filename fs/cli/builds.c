@@ -200,13 +200,19 @@ static int add_kernel(struct gather *g, const struct ref *ref,
 }
 
 /* The same failure of each of many is one sentence each, and one result. */
-static int note_failure(struct gather *g, int r)
+static int note_failure(struct gather *g, const char *what, int r)
 {
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	if (setup_interrupted())
 		return r;
-	cli_say("%s", err_text(g->err));
+	/* Who asks only what is here did not choose to be offline. */
+	if (r == -ENETUNREACH && g->out->here_only)
+		(void)err_set(g->err, ENETUNREACH,
+			      "'%.300s' is not in the cache; `kernelfs fetch` "
+			      "brings it",
+			      what);
+	cli_say_failure(r, g->err);
 	*g->err = (struct err)ERR_INIT;
 	g->out->worst = r;
 	return 0;
@@ -227,6 +233,19 @@ static int add_entry(struct gather *g, const struct lock_entry *e)
 	return add_kernel(g, &ref, *revision ? revision : e->commit);
 }
 
+static int note_entry(struct gather *g, const struct lock_entry *e)
+{
+	char what[REF_TEXT_MAX];
+
+	if (e->has_version)
+		(void)snprintf(what, sizeof(what), "%s/%s@v%llu", e->repo.owner,
+			       e->repo.name, (unsigned long long)e->version);
+	else
+		(void)snprintf(what, sizeof(what), "%s/%s@%s", e->repo.owner,
+			       e->repo.name, e->commit);
+	return note_failure(g, what, add_entry(g, e));
+}
+
 int builds_gather(struct builds *out, const struct cli *c, struct world *w,
 		  struct err *err)
 {
@@ -237,9 +256,10 @@ int builds_gather(struct builds *out, const struct cli *c, struct world *w,
 	for (size_t i = 0; r == 0 && i < c->count; i++) {
 		r = ref_parse(&ref, c->words[i], err);
 		if (r == 0)
-			r = note_failure(&g, add_kernel(&g, &ref, NULL));
+			r = note_failure(&g, c->words[i],
+					 add_kernel(&g, &ref, NULL));
 	}
 	for (size_t i = 0; r == 0 && c->count == 0 && i < w->lock.count; i++)
-		r = note_failure(&g, add_entry(&g, &w->lock.entries[i]));
+		r = note_entry(&g, &w->lock.entries[i]);
 	return r;
 }

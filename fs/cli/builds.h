@@ -32,6 +32,7 @@ struct build {
 struct builds {
 	struct build *items; /* owned; each build once */
 	size_t count;
+	bool here_only; /* what is not in the cache is missing, not asked for */
 	int worst; /* 0, or the last -errno of a kernel that has none here */
 };
 

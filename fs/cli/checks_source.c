@@ -59,7 +59,9 @@ static void ask_hub(struct checks *c, struct http *h, const char *source)
 	AUTO(auto_text) struct text url = TEXT_INIT(8192);
 	AUTO(auto_text) struct text answer = TEXT_INIT(ANSWER_MAX);
 	struct http_response resp = { .status = 0 };
-	struct http_request req = { .endpoint = "kernels", .authorize = true };
+	struct http_request req = { .endpoint = "kernels",
+				    .authorize = true,
+				    .tries = 1 };
 	struct err err = ERR_INIT;
 	size_t n = strlen(source);
 	int r;

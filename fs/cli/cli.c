@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "fs/options.h"
+#include "source.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -159,9 +160,22 @@ int cli_code(int r)
 	}
 }
 
+static bool said_silence;
+
+void cli_say_failure(int r, const struct err *err)
+{
+	said_silence = said_silence || source_is_silence(r);
+	cli_say("%s", err_text(err));
+}
+
+bool cli_said_silence(void)
+{
+	return said_silence;
+}
+
 int cli_fail(int r, const struct err *err)
 {
-	cli_say("%s", err_text(err));
+	cli_say_failure(r, err);
 	return cli_code(r);
 }
 

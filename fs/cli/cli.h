@@ -52,6 +52,10 @@ void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_code(int r);
 /* Say the sentence of a failure; its exit code. */
 int cli_fail(int r, const struct err *err);
+/* Say it, and go on. */
+void cli_say_failure(int r, const struct err *err);
+/* Has one of them said that a source does not answer? */
+bool cli_said_silence(void);
 /* Say a sentence and how to go on. */
 int cli_misuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The result, to stdout. CLI_DONE, or CLI_FAILED when it cannot be written. */

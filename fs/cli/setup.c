@@ -90,6 +90,9 @@ int setup_run(const struct cli *c, setup_birth *birth, setup_work *work,
 	struct world *w = NULL;
 	int code, r;
 
+	/* A source that does not answer is why the verb fails, which then
+	 * says so, or why it goes on with what is cached. */
+	log_hold("source");
 	r = setup_signals(&err);
 	if (r == 0)
 		r = birth(&w, c->o, &err);
@@ -100,6 +103,7 @@ int setup_run(const struct cli *c, setup_birth *birth, setup_work *work,
 	code = setup_interrupted();
 	if (code == 0)
 		code = r < 0 ? cli_fail(r, &err) : r;
+	log_release(!cli_said_silence());
 	if (w) {
 		setup_watch(NULL);
 		world_free(w);

@@ -138,6 +138,12 @@ static int check_repos(const struct refresh *f, struct err *err)
 	for (size_t i = 0; i < f->count; i++) {
 		int r = ref_parse_repo(&repo, f->repos[i], err);
 
+		if (r < 0 && !strchr(f->repos[i], '/'))
+			return err_set(err, -r,
+				       "'%.200s' is neither owner/repo nor a "
+				       "path, which begins with '/', '.' or "
+				       "'~'",
+				       f->repos[i]);
 		if (r < 0)
 			return r;
 	}

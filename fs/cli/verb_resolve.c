@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OUT_MAX (16u << 20)
 
@@ -75,7 +76,9 @@ static int answer(const struct cli *c, struct world *w, const struct ref *ref,
 	p = resolve_value(&pa);
 	show(c, p, rc->revision, &out);
 	r = cli_put(&out);
-	if (p->refused)
+	/* One who reads both would read it twice. */
+	if (p->refused && (c->o->json || !isatty(STDOUT_FILENO) ||
+			   !isatty(STDERR_FILENO)))
 		cli_say("%s/%s@%s: %s", p->repo.owner, p->repo.name,
 			rc->revision, p->why);
 	if (r != CLI_DONE || !p->refused)

@@ -98,10 +98,14 @@ static void add_kernels(const struct json *j, struct text *out)
 		text_add(out, "\n");
 	for (; k; k = json_next(k)) {
 		const char *variant = json_get_string(k, "variant");
+		const char *env = json_get_string(k, "environment");
 
-		text_printf(out, "  %s@%s  %s  %s\n", get(k, "repo"),
+		text_printf(out, "  %s@%s  %s  %s", get(k, "repo"),
 			    get(k, "revision"), variant ? variant : "no build",
 			    get(k, "state"));
+		if (env && strcmp(env, get(j, "environment")) != 0)
+			text_printf(out, "  (for %s)", env);
+		text_add_char(out, '\n');
 	}
 }
 

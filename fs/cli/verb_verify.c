@@ -195,7 +195,7 @@ static int work(const struct cli *c, struct world *w, const void *arg,
 {
 	AUTO(auto_text) struct text out = TEXT_INIT(OUT_MAX);
 	AUTO(auto_free) char *chunk = malloc(CHUNK);
-	struct builds b = { .items = NULL };
+	struct builds b = { .here_only = true };
 	struct verify v = { .c = c, .w = w, .out = &out, .chunk = chunk };
 	int r;
 

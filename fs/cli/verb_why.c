@@ -10,6 +10,7 @@
 #include "cli.h"
 
 #include "guard.h"
+#include "logged.h"
 #include "where.h"
 
 #include "base/cleanup.h"
@@ -174,6 +175,21 @@ static int explain_commit(const struct why *y, const char *path)
 	return r;
 }
 
+static void add_why(const struct why *y, const struct text *why)
+{
+	if (y->json) {
+		text_add(y->out, "{\"path\": ");
+		text_add_json(y->out, y->w->path);
+		text_add(y->out, ", \"target\": null, \"decision\": null, "
+				 "\"why\": ");
+		text_add_json(y->out, text_str(why));
+		text_add(y->out, "}\n");
+	} else {
+		text_printf(y->out, "%s\n", y->w->path);
+		text_add_bytes(y->out, text_str(why), why->len);
+	}
+}
+
 /* The text that the door raises, which stands beside the package. */
 static int explain_failure(const struct why *y, const char *why_file)
 {
@@ -182,18 +198,31 @@ static int explain_failure(const struct why *y, const char *why_file)
 
 	if (r < 0)
 		return r;
-	if (y->json) {
-		text_add(y->out, "{\"path\": ");
-		text_add_json(y->out, y->w->path);
-		text_add(y->out, ", \"target\": null, \"decision\": null, "
-				 "\"why\": ");
-		text_add_json(y->out, text_str(&t));
-		text_add(y->out, "}\n");
-	} else {
-		text_printf(y->out, "%s\n", y->w->path);
-		text_add_bytes(y->out, text_str(&t), t.len);
-	}
+	add_why(y, &t);
 	return 0;
+}
+
+/* A name that gives an error and no more: the mount's log has the sentence. */
+static int explain_refusal(const struct why *y)
+{
+	AUTO(auto_text) struct text why = TEXT_INIT(PATH_MAX);
+	AUTO(auto_free) char *commit = NULL;
+	const char *rest = y->w->rest;
+	size_t mount = strlen(y->w->mount) + 1;
+	char repo[PATH_ROOM];
+	int r = logged_find(y->w->mount, rest, &why);
+	int n = (int)strcspn(rest, "/");
+
+	/* What lies below a link was refused as part of the commit. */
+	n += rest[n] == '/' ? 1 + (int)strcspn(rest + n + 1, "/") : 0;
+	(void)snprintf(repo, sizeof(repo), "%s/%.*s", y->w->mount, n, rest);
+	if (r == -ENOENT)
+		commit = realpath(repo, NULL);
+	if (commit && strlen(commit) > mount)
+		r = logged_find(y->w->mount, commit + mount, &why);
+	if (r == 0)
+		add_why(y, &why);
+	return r;
 }
 
 static int mount_spec(const struct why *y, struct text *out)
@@ -227,8 +256,9 @@ static int explain_import(const struct why *y)
 	(void)snprintf(path, sizeof(path), "%s/%.*s/build", y->w->mount, name,
 		       y->w->rest);
 	r = explain_commit(y, path);
-	if (r == 0 || r == -ENOMEM || y->out->len)
+	if (r == 0 || r == -ENOMEM)
 		return r;
+	text_clear(y->out);
 	r = mount_spec(y, &spec);
 	if (r < 0)
 		return r;
@@ -252,6 +282,16 @@ static int explain_spec(const struct why *y)
 	return explain_failure(y, path);
 }
 
+/* A name below a commit that is not there has no line: nobody made one up. */
+static bool is_refusal(int r, const char *rest)
+{
+	const char *below = strchr(rest, '/');
+
+	if (r == -ENOTDIR)
+		return false;
+	return r != -ENOENT || !below || !strchr(below + 1, '/');
+}
+
 static int explain(void *arg, struct text *out)
 {
 	struct why *y = arg;
@@ -261,15 +301,19 @@ static int explain(void *arg, struct text *out)
 	if (!*y->w->rest)
 		return -ENOTDIR;
 	r = explain_commit(y, y->w->path);
-	if (r == 0 || out->len || r == -ENOMEM)
+	if (r == 0 || r == -ENOMEM)
 		return r;
+	text_clear(out);
 	if (text_starts(y->w->rest, SPECS))
 		other = explain_spec(y);
-	else if (*y->w->rest == '.' ||
-		 (r != -ENOTDIR && strchr(y->w->rest, '/')))
+	else if (*y->w->rest == '.')
 		return r;
-	else
+	else if (r == -ENOTDIR || !strchr(y->w->rest, '/'))
 		other = explain_import(y);
+	else
+		other = -ENOENT;
+	if (other == -ENOENT && is_refusal(r, y->w->rest))
+		other = explain_refusal(y);
 	/* Nothing there either: then it is what was said first. */
 	return other == -ENOENT ? r : other;
 }

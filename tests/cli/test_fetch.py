@@ -125,6 +125,29 @@ class Fetch(Fetching):
         self.bad(1, "offline", "fetch", ENV, "acme/tool", "--offline")
         self.assertEqual(self.hub.counts()["by_endpoint"], {})
 
+    def test_a_source_that_is_down_is_said_once(self):
+        gone = {"HF_ENDPOINT": "http://127.0.0.1:1"}
+        project = os.path.join(self.dir, "pyproject.toml")
+        with open(project, "w", encoding="utf-8") as f:
+            f.write('[tool.kernels.dependencies]\n"acme/tool" = 1\n')
+        for args in (["fetch", ENV, "acme/tool"], ["lock"]):
+            done = self.bad(1, "Failed to connect", *args, env=gone)
+            self.assertEqual(done.err.count("http://127.0.0.1:1/"), 1, done)
+
+    def test_what_is_cached_goes_on_and_says_why(self):
+        self.good("fetch", ENV, "acme/tool")
+        self.hub.close()
+        done = self.run_it("fetch", ENV, "acme/tool")
+        self.assertEqual((done.code, done.err.count("\n")), (0, 1), done)
+        self.assertIn("does not answer", done.err)
+        self.assertIn("0 fetched", done.out)
+
+    def test_a_file_that_fails_is_named_once(self):
+        self.hub.fault("status", path="big.so", code=404)
+        done = self.run_it("fetch", ENV, "acme/tool@v1")
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual(done.err.count("/build/%s/big.so'" % ENV_CPU), 1, done)
+
     def test_a_terminal_sees_a_bar(self):
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
@@ -166,6 +189,10 @@ class Verify(Fetching):
         out = self.good("verify", ENV, "acme/tool@v1")
         self.assertEqual(out, "acme/tool@v1  %s  verified\n" % ENV_CPU)
         self.assertEqual(self.hub.counts()["by_endpoint"], {})
+
+    def test_what_is_missing_is_not_called_offline(self):
+        self.bad(4, "'acme/tool@v1' is not in the cache; `kernelfs fetch`",
+                 "verify", ENV, "acme/tool@v1")
 
     def test_a_damaged_blob_is_found(self):
         self.good("fetch", ENV, "acme/tool@v1")
