@@ -5,6 +5,7 @@
  * is the entry's index; the others from a sorted set of names made for the
  * call, where it is a hash of the name.
  */
+#include "options.h"
 #include "view_in.h"
 
 #include "base/cleanup.h"
@@ -151,7 +152,20 @@ static void list_root(struct view *v, struct set *s)
 struct owner_list {
 	struct set *set;
 	const char *owner;
+	const struct world *world;
 };
+
+/* What the lock file refuses is not worth showing; it opens by name, to say
+ * so. */
+static bool is_shut(const struct world *w, const char *owner, const char *name)
+{
+	struct repo_id repo;
+
+	if (!w->options->locked || text_copy(repo.owner, sizeof(repo.owner), owner) < 0 ||
+	    text_copy(repo.name, sizeof(repo.name), name) < 0)
+		return false;
+	return !lockfile_default(&w->lock, &repo);
+}
 
 static int add_decided(void *arg, const struct ref *ref,
 		       const struct resolve_commit *c)
@@ -179,6 +193,9 @@ static int add_cached(void *arg, const struct repo_id *repo, const char *commit)
 	char step[REF_TEXT_MAX];
 	struct ref ref = { .repo = *repo, .kind = REV_DEFAULT };
 
+	if (o->world->options->locked &&
+	    !lockfile_has_commit(&o->world->lock, repo, commit))
+		return 0;
 	ref_print_step(&ref, step);
 	set_add(o->set, step, VIEW_LINK);
 	ref.kind = REV_COMMIT;
@@ -192,7 +209,8 @@ static int add_listed(void *arg, const struct repo_id *repo)
 {
 	const struct owner_list *o = arg;
 
-	set_add(o->set, repo->name, VIEW_LINK);
+	if (!is_shut(o->world, repo->owner, repo->name))
+		set_add(o->set, repo->name, VIEW_LINK);
 	return 0;
 }
 
@@ -211,7 +229,7 @@ static int list_owner(struct view *v, const char *owner, struct view_wait *w,
 		      struct set *s, struct err *err)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
-	struct owner_list o = { s, owner };
+	struct owner_list o = { s, owner, v->world };
 	int r = 0;
 
 	if (!names_add_list(v->world->names, owner, &o, add_listed)) {
@@ -222,7 +240,8 @@ static int list_owner(struct view *v, const char *owner, struct view_wait *w,
 		const struct source_names *n = resolve_value(&a);
 
 		for (size_t i = 0; i < n->count; i++)
-			set_add(s, n->names[i], VIEW_LINK);
+			if (!is_shut(v->world, owner, n->names[i]))
+				set_add(s, n->names[i], VIEW_LINK);
 	}
 	add_named(v, owner, s);
 	(void)resolve_each_commit(v->world->resolve, add_decided, &o);

@@ -194,6 +194,10 @@ static int start_names(struct world *w, const struct options *o,
 		       struct err *err)
 {
 	struct options_list all = { .count = 0 };
+	bool own = !options_given(o, "import") &&
+		   source_each_home(w->source, has_own, NULL) != 0;
+	/* It holds no other owner's, and nobody said that it should. */
+	size_t imports = own && o->source.count == 1 ? 0 : o->import.count;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < w->lock.count; i++) {
@@ -206,11 +210,10 @@ static int start_names(struct world *w, const struct options *o,
 			continue;
 		r = options_list_add(&all, name, strlen(name));
 	}
-	for (size_t i = 0; r == 0 && i < o->import.count; i++)
+	for (size_t i = 0; r == 0 && i < imports; i++)
 		r = options_list_add(&all, o->import.items[i],
 				     strlen(o->import.items[i]));
-	if (r == 0 && !options_given(o, "import") &&
-	    source_each_home(w->source, has_own, NULL))
+	if (r == 0 && own)
 		r = options_list_add(&all, SOURCE_DIR_OWNER,
 				     strlen(SOURCE_DIR_OWNER));
 	r = r < 0 ? err_errno(err, -r, "import names")

@@ -4,9 +4,11 @@
 import hashlib
 import json
 import os
+import subprocess
 import unittest
 
-from mounted import MountCase, errno_of, lfs_bytes, make_kernel, make_owner
+from mounted import (DEADLINE, PROGRAM, MountCase, clean_environment,
+                     errno_of, lfs_bytes, make_kernel, make_owner)
 
 BUILD = "build/torch-universal"
 
@@ -41,6 +43,12 @@ class LockCase(MountCase):
         make_kernel(self.root, "acme/relu", "v1", files("moved"))
         make_kernel(self.root, "acme/relu", "v3", files(3))
         self.hub.reload()
+
+    def verb(self, *args):
+        return subprocess.run(
+            [PROGRAM, *args], env=clean_environment(HOME=self.dir),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=DEADLINE, universal_newlines=True)
 
     def mark(self, m, name):
         return m.text("acme", name, BUILD, "__init__.py")
@@ -102,6 +110,18 @@ class TestLocked(LockCase):
         self.assertIn("kernels.lock", said)
         self.assertIn("`kernelfs lock`", said)
         self.assertNotIn("refs", m.counts())
+
+    def test_it_is_not_listed_and_why_has_the_sentence(self):
+        m = self.mount("--lock=" + self.locked_v1(), "--locked")
+        self.assertEqual(m.ls("acme"), ["relu"])
+        for name in ("silu", "relu@v2", "relu@>=0.1"):
+            done = self.verb("why", m.at("acme", name))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("'acme/%s' is not in " % name, done.stdout)
+        told = json.loads(
+            self.verb("why", "--json", m.at("acme/silu")).stdout)
+        self.assertIn("'acme/silu' is not in ", told["why"])
+        self.assertIsNone(told["target"])
 
     def test_the_import_explains(self):
         m = self.mount("--lock=" + self.locked_v1(), "--locked")
