@@ -198,6 +198,29 @@ static void plan_next_locked(const struct names *n, struct want *w)
 		w->wait_ms * 2 < RETRY_MAX_MS ? w->wait_ms * 2 : RETRY_MAX_MS;
 }
 
+/* That a source does not answer, and why, it has said itself. */
+static void say_failure(const struct want *w, int r, const struct err *err)
+{
+	if (r == -ENOENT)
+		log_warning("names",
+			    "%s, so none of it gets an import name; "
+			    "--import=OWNER names another",
+			    err_text(err));
+	else if (r == -ENETUNREACH && !w->have)
+		log_warning("names",
+			    "offline, and the list of '%s' is not in the "
+			    "cache: only kernels of the lock file and of "
+			    "--import=OWNER/REPO get import names",
+			    w->owner);
+	else if (r == -ENETUNREACH)
+		log_debug("names", "list of '%s': %s", w->owner, err_text(err));
+	else
+		log_warning("names", "list of '%s': %s; %s", w->owner,
+			    source_is_silence(r) ? "no answer" : err_text(err),
+			    w->have ? "going on with the last one"
+				    : "trying again");
+}
+
 static void ask_source(struct pool_job *job)
 {
 	struct want *w = map_item(job, struct want, job);
@@ -209,10 +232,7 @@ static void ask_source(struct pool_job *job)
 	r = catalog_kernels(n->catalog, w->owner, CATALOG_SOURCE, &list, NULL,
 			    &err);
 	if (r < 0 && r != -ENOSYS && r != -ECANCELED)
-		log_warning("names", "list of '%s': %s; %s", w->owner,
-			    err_text(&err),
-			    w->have ? "going on with the last one"
-				    : "trying again");
+		say_failure(w, r, &err);
 	lock_take(&n->lock);
 	if (r == 0)
 		take_list_locked(n, w, &list);

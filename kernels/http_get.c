@@ -472,8 +472,7 @@ static int get(struct http *h, const struct http_request *req, bool stream,
 		http_url_show(c.first.shown, req->url);
 		return err_set(err, ENETUNREACH,
 			       "offline: not in the cache, and %s is not "
-			       "asked; mount without offline (HF_HUB_OFFLINE) "
-			       "to fetch it",
+			       "asked; without offline (HF_HUB_OFFLINE) it is",
 			       c.first.shown);
 	}
 	r = http_url_parse(&c.first, req->url, &c.why);

@@ -163,7 +163,7 @@ static int make_build(void *ctx, const void *key, size_t len,
 	if (n == 0)
 		return err_set(err, EACCES,
 			       "'%s': publisher '%s' is not "
-			       "trusted; if you trust it, mount with trust=%s",
+			       "trusted; if you trust it, say --trust=%s",
 			       k.s, ref.repo.owner, ref.repo.owner);
 	n = build_tree(r, &ref, variant, stage, &tree, err);
 	if (n < 0) {

@@ -257,9 +257,9 @@ int pick_decide(struct pick *p, const struct pick_world *w,
 	if (r > 0)
 		return settle(p, w, meta, err);
 	(void)snprintf(why, sizeof(why),
-		       "publisher '%s' is not trusted: the Hub does not mark "
-		       "it as a trusted kernel publisher; if you trust it, "
-		       "mount with trust=%s or trust=%s/%s",
+		       "publisher '%s' is not trusted: its source does not "
+		       "mark it as a trusted kernel publisher; if you trust "
+		       "it, say --trust=%s or --trust=%s/%s",
 		       p->repo.owner, p->repo.owner, p->repo.owner,
 		       p->repo.name);
 	pick_refuse(p, ERR_REFUSED, why);
