@@ -41,6 +41,7 @@ struct err;
 	X(int, indexer_append, \
 	  (git_indexer *, const void *, size_t, git_indexer_progress *)) \
 	X(int, indexer_commit, (git_indexer *, git_indexer_progress *)) \
+	X(const char *, indexer_name, (const git_indexer *)) \
 	X(void, indexer_free, (git_indexer *)) \
 	X(int, repository_open_ext, \
 	  (git_repository **, const char *path, unsigned flags, \

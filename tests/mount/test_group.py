@@ -14,6 +14,7 @@ import stat
 import subprocess
 import unittest
 
+from gitcase import GitServer, Repository, build
 from mounted import (
     DEADLINE, PROGRAM, SPEC, MountCase, clean_environment, lfs_bytes,
     make_kernel, make_owner, wait_for)
@@ -37,7 +38,7 @@ def become(uid):
 class User:
     """A user's mount."""
 
-    def __init__(self, case, uid, umask="077"):
+    def __init__(self, case, uid, source=None, umask="077"):
         self.uid = uid
         self.folder = os.path.join(case.dir, "u%d" % uid)
         self.path = os.path.join(self.folder, "mount")
@@ -49,9 +50,9 @@ class User:
         self.process = subprocess.Popen(
             ["unshare", "-m", "--propagation", "private", "sh", "-c", ENTER,
              "sh", case.node, umask, *become(uid), case.program, "-f",
-             "--source=" + case.hub.url, "--cache=" + case.cache,
+             "--source=" + (source or case.hub.url), "--cache=" + case.cache,
              "--log=" + self.log, "--log-level=debug", "--env=" + SPEC,
-             "--import=nobody/none", self.path],
+             "--import=nobody/none", "--trust=bcme", self.path],
             env=env, cwd="/", stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True)
@@ -147,6 +148,23 @@ class TestGroup(MountCase):
         # What the one began, the other tidies away and repairs.
         bert.end()
         self.reads(anna, "relu")
+
+    def test_so_it_is_with_a_git_server(self):
+        repos = os.path.join(self.dir, "git")
+        relu = Repository(os.path.join(repos, "bcme/relu.git"))
+        relu.commit({**build("one"), "docs/a": "a"}, branch="v1")
+        server = GitServer(repos)
+        self.addCleanup(server.close)
+        anna, bert = (User(self, uid, "git+" + server.url).start()
+                      for uid in (ANNA, BERT))
+        at = ("bcme/relu@v1/build", TORCH, "__init__.py")
+        self.assertEqual(anna.read(*at), b"MARK = 'one'\n")
+        server.reset()
+        self.assertEqual(bert.read(*at), b"MARK = 'one'\n")
+        # what nobody has looked at is in anna's pack
+        self.assertEqual(bert.read("bcme/relu@v1/docs/a"), b"a")
+        self.assertEqual(server.counts(), {"refs": 1})
+        self.modes()
 
     def modes(self):
         for base, folders, names in os.walk(self.cache):
