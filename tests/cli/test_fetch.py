@@ -152,25 +152,26 @@ class Fetch(Fetching):
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         process = subprocess.Popen(
-            [KERNELFS, "fetch", ENV, "acme/tool@v1"], cwd=self.dir,
-            env=self.env(TERM="xterm"), stdin=subprocess.DEVNULL,
+            [KERNELFS, "fetch", ENV, "--lock", self.lock(tool=1, relu=1)],
+            cwd=self.dir, env=self.env(TERM="xterm"), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=theirs)
         os.close(theirs)
         out, _ = process.communicate(timeout=DEADLINE)
         self.assertEqual(process.returncode, 0)
-        self.assertIn(b"2 fetched", out)
+        self.assertEqual(out.count(b" fetched\n"), 2, out)
+        self.assertIn(b"3 files, 3.0 MiB, 2 fetched", out)
         shown = b""
         try:
             while True:
                 shown += os.read(ours, 65536)
         except OSError:  # the other end is closed
             pass
-        self.assertRegex(shown, rb"\r\[#*\.*\] .* of 3\.0 MiB, \d of 2 files")
+        self.assertRegex(shown, rb"\r\[#*\.*\] .* of 3\.0 MiB, \d of 3 files")
         self.assertTrue(shown.endswith(b"\r\x1b[K"), shown[-100:])
 
     def test_ctrl_c_ends_it_and_leaves_nothing_half(self):
         self.hub.fault("stall", path="big.so", after=1000)
-        process = self.start("fetch", ENV, "acme/tool@v1")
+        process = self.start("fetch", ENV, "--lock", self.lock(tool=1))
         self.wait_for(lambda: any("big.so" in line["path"] for line in
                                   self.hub.counts()["log"])
                       or process.poll() is not None)

@@ -185,7 +185,7 @@ class TestEnv(MountCase):
         self.assertEqual(done.stdout, SPEC + " 2\n", done.stderr)
 
     def test_it_costs_what_another_build_costs(self):
-        m = self.mount()
+        m = self.mount(cache="one")
         self.importable(m, SPEC, "acme/relu@v1/python/relu")
         self.hub.reset()
         self.importable(m, CUDA, "acme/relu@v1/python/relu")
@@ -194,6 +194,15 @@ class TestEnv(MountCase):
         self.importable(m, CUDA, "acme/relu@v1/python/relu")
         self.importable(m, SPEC, "acme/relu@v1/python/relu")
         self.assert_requests()
+        # Another mount asks where the name leads now, and for no listing.
+        m.end()
+        self.hub.reset()
+        m = self.mount(cache="one")
+        self.importable(m, CUDA, "acme/relu@v1/python/relu")
+        self.importable(m, SPEC, "acme/relu@v1/python/relu")
+        counts = m.counts()
+        counts.pop("list", None)  # of its import owners
+        self.assertEqual(counts, {"refs": 1})
 
 
 if __name__ == "__main__":
