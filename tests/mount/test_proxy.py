@@ -226,6 +226,20 @@ class TestCertificates(Case):
                 self.assertEqual(m.text(SMALL, "__init__.py"), "X = 1\n")
                 m.end()
 
+    def test_it_is_not_led_to_a_file_nor_into_the_clear(self):
+        for url, says in (("file:///etc/passwd", "not an http or https URL"),
+                          (self.hub.url + "/x", "from https to http")):
+            self.hub.fault("redirect_to", path="__init__.py", url=url)
+            m = self.mount(source=self.tls.url, environment={
+                **NONE, "SSL_CERT_FILE": self.ca})
+            self.refuses("EIO", m.text, SMALL, "__init__.py")
+            self.assertIn(says, m.log())
+            self.assertIn("__init__.py", m.control("log"))
+            self.assertNotIn("/x", [line["path"] for line in
+                                    self.hub.counts()["log"]])
+            self.hub.faults.clear()
+            m.end()
+
     def test_https_is_tunnelled_and_the_proxy_sees_nothing(self):
         self.hub.set(tokens=["hf_secretsecret"])
         for name in ("https_proxy", "HTTPS_PROXY", "all_proxy"):
