@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -28,6 +29,8 @@
 /* Who waits for another's fetch looks so often whether it is still wanted. */
 #define LOOK_MS 100
 #define TEMPORARY "pack_"
+#define SHARE_TRIES 50
+#define SHARE_POLL_MS 10
 /* After so many bytes of a pack: does the disk still have room for more? */
 #define SPARE_BYTES (1u << 20)
 
@@ -145,6 +148,20 @@ static void clean(int folder)
 	(void)closedir(d);
 }
 
+/* Where locks are not to be had, nothing is cleaned either. Who cleans does not
+ * take long; who holds the lock for another reason is not waited for: what he
+ * could remove is fetched again. */
+static void share(int fd)
+{
+	const struct timespec moment = { .tv_nsec = SHARE_POLL_MS * 1000000 };
+
+	for (int i = 0; i < SHARE_TRIES; i++) {
+		if (flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			return;
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+	}
+}
+
 /* The folder for packs, made and locked as one that is being written. The
  * lock keeps other processes from cleaning; fd, which the caller closes. */
 static int prepare(struct git *g, const char *objects, struct text *pack,
@@ -162,8 +179,7 @@ static int prepare(struct git *g, const char *objects, struct text *pack,
 		return fd;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 		clean(fd);
-	/* Where locks are not to be had, nothing is cleaned either. */
-	(void)flock(fd, LOCK_SH);
+	share(fd);
 	return fd;
 }
 

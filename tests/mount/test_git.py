@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels from a git server, and from repositories of this machine."""
 
+import fcntl
 import json
 import os
 import signal
@@ -182,6 +183,16 @@ class TestServer(GitCase):
                 os.unlink(os.path.join(base, name))
         m = self.mount(cache="one")
         self.assertEqual(read(m.at("acme/relu", *LIB)), LIBRARY)
+
+    def test_a_lock_that_somebody_keeps_holds_nobody(self):
+        m = self.mount("--deadline=5s")
+        m.ls("acme/relu@%s/build" % self.one)
+        folder = next(base for base, _, _ in os.walk(m.cache)
+                      if base.endswith("/objects/pack"))
+        fd = os.open(folder, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        self.assertEqual(m.ls("acme/relu@%s/build" % self.two), [VARIANT])
 
     def test_a_pack_leaves_the_disk_its_floor(self):
         m = self.mount("--min-free=1000T")
