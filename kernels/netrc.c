@@ -249,7 +249,7 @@ static void wipe(struct text *t)
 	text_done(t);
 }
 
-bool netrc_get(const struct netrc *n, const char *url, struct text *out)
+int netrc_get(const struct netrc *n, const char *url, struct text *out)
 {
 	AUTO(wipe) struct text file = TEXT_INIT(NETRC_BYTES);
 	struct err why = ERR_INIT;
@@ -257,10 +257,10 @@ bool netrc_get(const struct netrc *n, const char *url, struct text *out)
 	int r;
 
 	if (!n->path || !host_of(url, host))
-		return false;
+		return 0;
 	r = io_read_file(AT_FDCWD, n->path, &file);
 	if (r == -ENOENT)
-		return false;
+		return 0;
 	if (r < 0)
 		(void)err_errno(&why, -r, "not read");
 	else
@@ -268,5 +268,5 @@ bool netrc_get(const struct netrc *n, const char *url, struct text *out)
 	if (r < 0)
 		log_warning("netrc", "'%s': %s: no login is given to '%s'",
 			    n->path, err_text(&why), host);
-	return r > 0;
+	return r;
 }

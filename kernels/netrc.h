@@ -26,8 +26,8 @@ int netrc_new(struct netrc **out, struct err *err);
 void netrc_free(struct netrc *n); /* NULL allowed */
 
 /* "name:password" for the host of this URL, appended to `out`, whose memory
- * the caller wipes. false: none. */
-bool netrc_get(const struct netrc *n, const char *url, struct text *out);
+ * the caller wipes: 1; 0: none; -errno, said in the log: nobody knows. */
+int netrc_get(const struct netrc *n, const char *url, struct text *out);
 
 /* The same from a file's bytes: 1, 0 for none, -EINVAL with the line. Pure. */
 int netrc_find(const char *s, size_t n, const char *host, struct text *out,

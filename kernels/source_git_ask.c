@@ -22,14 +22,17 @@ static void wipe(struct text *t)
 	text_done(t);
 }
 
-/* What a refusal means here: a server tells no stranger what it has. */
-static int explain(const struct http_response *a, bool login, int r,
+/* What a refusal means here: a server tells no stranger what it has. Who may
+ * have a login is none, and another source is not asked in its place. */
+static int explain(const struct http_response *a, int login, int r,
 		   struct err *err)
 {
 	if (r != -EACCES || a->status != 401)
 		return r;
-	if (login)
+	if (login > 0)
 		return err_wrap(err, r, "the login in .netrc was refused");
+	if (login < 0)
+		return err_wrap(err, r, ".netrc, with its login, is no good");
 	if (err)
 		err->code = ENOENT;
 	return err_wrap(err, -ENOENT,
@@ -40,17 +43,16 @@ int source_git_ask(struct git *g, struct http_request *req, bool opened,
 		   struct text *out, struct http_response *a, struct err *err)
 {
 	AUTO(wipe) struct text login = TEXT_INIT(LOGIN_MAX);
-	bool has = !opened && netrc_get(g->netrc, req->url, &login);
+	int has = opened ? 0 : netrc_get(g->netrc, req->url, &login);
 	int r;
 
-	if (has)
+	if (has > 0)
 		req->userpwd = text_str(&login);
 	if (__atomic_load_n(&g->source.hasty, __ATOMIC_RELAXED))
 		req->tries = 1;
 	r = out ? http_get_text(g->http, req, out, a, err)
 		: http_get(g->http, req, a, err);
-	if (has)
-		req->userpwd = NULL;
+	req->userpwd = NULL;
 	return r < 0 ? explain(a, has, r, err) : 0;
 }
 

@@ -82,7 +82,7 @@ static bool get(const char *url, struct text *out)
 	bool found;
 
 	assert_int_equal(netrc_new(&n, NULL), 0);
-	found = netrc_get(n, url, out);
+	found = netrc_get(n, url, out) > 0;
 	netrc_free(n);
 	return found;
 }
