@@ -7,7 +7,8 @@
  * entries stand in order of use, failed ones in order of age.
  *
  * An entry that was taken out of the table lives until the last look at it
- * is given back.
+ * is given back. One that is forgotten while it is being made gives its place
+ * in the table to the next that is asked for, and keeps the one in the list.
  */
 #include "memo.h"
 
@@ -118,7 +119,8 @@ static void set_state_locked(struct memo *m, struct memo_entry *e,
 {
 	list_remove(&m->lists[e->state], e);
 	e->state = state;
-	list_add(&m->lists[state], e);
+	if (e->in_table)
+		list_add(&m->lists[state], e);
 }
 
 /* Out of the table and its list; true when nobody holds it: the caller frees
@@ -274,9 +276,14 @@ static struct memo_entry *create_locked(struct memo *m, const void *key,
 					size_t len) LOCK_REQUIRES(&m->lock)
 {
 	struct memo_entry *e = calloc(1, sizeof(*e) + len + 1);
+	struct memo_entry *old = find_locked(m, key, len);
 
 	if (!e)
 		return NULL;
+	if (old) { /* forgotten, and being made for who waits for it */
+		map_remove(&m->table, &old->link);
+		old->in_table = false;
+	}
 	e->memo = m;
 	e->key_len = len;
 	memcpy(e->key, key, len);
@@ -303,7 +310,9 @@ static struct memo_entry *current_locked(struct memo *m, const void *key,
 {
 	struct memo_entry *e = find_locked(m, key, len);
 
-	if (!e || e->state == MAKING || e->until_ms == INT64_MAX ||
+	if (e && e->state == MAKING)
+		return e->unwanted ? NULL : e;
+	if (!e || e->until_ms == INT64_MAX ||
 	    io_now_ms() < e->until_ms)
 		return e;
 	if (detach_locked(m, e))

@@ -115,6 +115,40 @@ static void forgets_what_is_being_made(void **state)
 	end(&d);
 }
 
+/* What it finds may be older than the wish for something newer. */
+static void who_asks_after_it_was_forgotten_gets_a_new_one(void **state)
+{
+	struct blocked b[2];
+	pthread_t thread[2];
+	struct asker a, late;
+	struct desk d;
+
+	(void)state;
+	begin(&d, &unbounded, 2, 1);
+	ask(&d, &a, "L1");
+	thread[0] = block_for(&b[0], &d, "L1");
+	assert_true(latch_wait(&d.in[MEMO_LOCAL], 1));
+	memo_forget(d.memo, "L1", 2);
+	assert_int_equal(known(&d, "L1"), -EINPROGRESS);
+	ask(&d, &late, "L1");
+	assert_true(latch_wait(&d.in[MEMO_LOCAL], 2));
+	thread[1] = block_for(&b[1], &d, "L1");
+	assert_true(memo_cancel(d.memo, &a.w));
+	latch_raise(&d.gate[MEMO_LOCAL]);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+		assert_int_equal(b[i].r, 0);
+	}
+	/* the two are made at once: which is the first is not known */
+	assert_string_not_equal(b[0].ref.value, b[1].ref.value);
+	is_answered(&late, b[1].ref.value);
+	look(&d, "L1", b[1].ref.value);
+	for (int i = 0; i < 2; i++)
+		memo_drop(d.memo, &b[i].ref);
+	assert_int_equal(memo_count(d.memo), 1);
+	end(&d);
+}
+
 /* ---- limits ---- */
 
 static void lets_the_least_recently_used_go(void **state)
@@ -426,6 +460,8 @@ int main(void)
 		cmocka_unit_test(forgets_answers_and_failures),
 		cmocka_unit_test(keeps_what_is_forgotten_for_who_looks_at_it),
 		cmocka_unit_test(forgets_what_is_being_made),
+		cmocka_unit_test(
+			who_asks_after_it_was_forgotten_gets_a_new_one),
 		cmocka_unit_test(lets_the_least_recently_used_go),
 		cmocka_unit_test(keeps_what_is_looked_at_above_its_limit),
 		cmocka_unit_test(gives_who_waits_its_answer_above_the_limit),
