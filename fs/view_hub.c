@@ -323,15 +323,20 @@ static int look_repo(const struct look *l)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
 	struct world *world = l->v->world;
+	struct ref ref = { .kind = REV_DEFAULT };
 	struct repo_id repo;
 	int r;
 
 	if (!read_repo(l->name, &repo))
 		return view_look_absent(l);
+	ref.repo = repo;
 	r = lockfile_default(&world->lock, &repo) ? 1 : 0;
-	if (r == 0)
+	if (r == 0 && world->options->locked) /* which says so */
+		r = resolve_commit(world->resolve, &ref, view_in_memo(l->w), &a,
+				   l->err);
+	else if (r == 0)
 		r = catalog_cached(world->catalog, repo.owner, is_there, &repo);
-	if (r <= 0)
+	if (r <= 0 && !world->options->locked)
 		r = resolve_refs(world->resolve, &repo, view_in_memo(l->w), &a,
 				 l->err);
 	if (r < 0)

@@ -105,6 +105,11 @@ class TestLocked(LockCase):
                      "silu@v1", "relu@" + other, "relu@>=0.1"):
             self.assertEqual(errno_of(
                 os.listdir, m.at("acme", name, "build")), "EPERM", name)
+        hub = ".hub/kernels--acme--"
+        for name in ("silu", "relu/refs/v2", "relu/refs/main",
+                     "relu/snapshots/" + other):
+            self.refuses("EPERM", os.lstat, m.at(hub + name))
+        self.assertEqual(m.text(hub + "relu/refs/v1"), commit)
         said = m.control("log")
         self.assertIn("acme/relu@v2", said)
         self.assertIn("kernels.lock", said)
