@@ -498,6 +498,8 @@ def is_empty(text, key):
     Looking at the bytes costs less than to import json. What looks odd is not
     empty, and read properly then.
     """
+    if text.count(key) > 1:
+        return False
     _, found, value = text.partition(key)
     value = value.lstrip(b" \t\r\n:")
     if value[:1] == b"[":
@@ -507,6 +509,8 @@ def is_empty(text, key):
 
 def needs_nothing(place):
     text = metadata(place)
+    if text.lstrip()[:1] == b"[" or b"\\u" in text:
+        return False  # values without keys, or keys spelled otherwise
     return (
         is_empty(text, b'"kernel-depends"')
         and is_empty(text, b'"python-depends"')

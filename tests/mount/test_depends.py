@@ -342,6 +342,42 @@ class TestLate(DependsCase):
                          ["acme/late@v1"])
 
 
+class TestSpellings(DependsCase):
+    """Metadata that few write and the reference reads."""
+
+    def kernels(self, root):
+        make_owner(root, "acme")
+        kernel(root, "acme/base")
+        for name in ("listed", "escaped", "twice"):
+            kernel(root, "acme/" + name, "acme/base@v1")
+            path = os.path.join(root, "acme", name, "branches/v1/build",
+                                UNIVERSAL, "metadata.json")
+            with open(path, encoding="utf-8") as f:
+                told = json.load(f)
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(getattr(self, name)(told))
+
+    def listed(self, told):
+        return json.dumps([told.get(key) for key in (
+            "name", "id", "version", "kernels-minver", "license", "upstream",
+            "source", "python-depends", "kernel-depends", "backend", "digest",
+            "provenance")])
+
+    def escaped(self, told):
+        return json.dumps(told).replace("kernel-depends",
+                                        "kernel\\u002ddepends")
+
+    def twice(self, told):
+        return json.dumps(dict({"x": {"kernel-depends": []}}, **told))
+
+    def test_each_gets_what_it_needs(self):
+        m = self.mount()
+        for name in ("listed", "escaped", "twice"):
+            self.assertEqual(self.imports(
+                m, "import %s as k; print(k.base.NAME)" % name),
+                ["acme/base@v1"], name)
+
+
 class TestThreads(DependsCase):
     """What is needed may be under way on another thread."""
 
