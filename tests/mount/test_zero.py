@@ -127,12 +127,18 @@ class ZeroCase(GitCase):
             finally:
                 m.end()
 
+    @staticmethod
+    def libraries(m):
+        with open("/proc/%d/maps" % m.pid, encoding="utf-8") as f:
+            return f.read()
+
     def fill(self, *options, **how):
         how.setdefault("cache", "one")
         m = self.mount(*options, imports=self.pins, **how)
         self.uses(m)
         self.imports(m)
         self.assertTrue(self.hub.counts()["log"])
+        self.assertNotIn("libgit2", self.libraries(m))
         m.end()
         return m.cache
 
@@ -265,6 +271,7 @@ class TestOthers(ZeroCase):
         m = self.mount("--trust=acme", **how)
         self.looks_at(m, top, "relu")
         self.assertTrue(self.server.log)
+        self.assertIn("libgit2", self.libraries(m))
         m.end()
         for what, options in (
                 ("commit", ()), ("lock", ("--lock=" + lock,)),
