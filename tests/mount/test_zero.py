@@ -112,7 +112,8 @@ class ZeroCase(GitCase):
         folder = "kernels--" + repo.replace("/", "--")
         self.assertEqual(m.text(".hub", folder, "refs", "v1"), commit)
 
-    def row(self, what, *options, pinned=None, using=None, **how):
+    def row(self, what, *options, pinned=None, using=None, imported=None,
+            **how):
         """One row of the matrix: a mount of its own."""
         with self.subTest(what):
             how.setdefault("imports", pinned or ("nobody/none",))
@@ -122,7 +123,7 @@ class ZeroCase(GitCase):
             try:
                 (using or self.uses)(m)
                 if pinned:
-                    self.imports(m)
+                    (imported or self.imports)(m)
                 self.assert_nobody_was_asked(what)
             finally:
                 m.end()
@@ -218,6 +219,29 @@ class TestHub(ZeroCase):
         with self.assertRaises(BlockingIOError):
             trap.accept()
 
+    def test_a_kernel_that_needs_one_of_another_source(self):
+        make_owner(self.other, "base")
+        kernel(self.other, "base/far")
+        self.second.reload()
+        kernel(self.root, "acme/top", "base/far@v1", "acme/relu@v1")
+        self.hub.reload()
+        how = {"cache": "one", "pinned": (
+            "acme/top@" + self.commit("acme/top"),)}
+        source = "--source=" + self.second.url
+
+        def uses(m):
+            self.imports(m, "import top; print(top.far.NAME, top.relu.NAME)",
+                         "base/far@v1 acme/relu@v1\n")
+
+        m = self.mount(source, imports=how["pinned"], cache="one")
+        uses(m)
+        self.assertIn("overview", self.second.counts()["by_endpoint"])
+        m.end()
+        self.row("needs another source's", source, using=uses, imported=uses,
+                 **how)
+        self.row("the same, offline", source, "--offline", using=uses,
+                 imported=uses, **how)
+
     def run_it(self, *args):
         done = subprocess.run(
             [PROGRAM, *args, "--source=" + self.hub.url, "--env=" + SPEC,
@@ -284,8 +308,8 @@ class TestOthers(ZeroCase):
                 m = self.mount("--trust=acme", *options, **how)
                 self.looks_at(m, top, "relu")
                 m.end()
-            self.row(what, "--trust=acme", *options, using=lambda m: self.looks_at(
-                m, top, "relu"), **how)
+            self.row(what, "--trust=acme", *options,
+                     using=lambda m: self.looks_at(m, top, "relu"), **how)
 
     def test_a_folder_beside_a_hub(self):
         folder = os.path.join(self.dir, "folder")
