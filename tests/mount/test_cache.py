@@ -193,8 +193,9 @@ class TestTiers(CacheCase):
         where = self.hub_cache()
         m = self.mount(environment={"HF_HUB_CACHE": where})
         self.assert_from_tier(m)
-        self.assertEqual(m.xattr("state", "acme", "big@v1", "build",
-                                 "torch-universal"), "verified")
+        wait_for(lambda: m.xattr("state", "acme", "big@v1", "build",
+                                 "torch-universal") == "verified",
+                 "the rest of the build")
 
     def test_wrong_content_there_is_fetched_instead(self):
         where = self.hub_cache()
