@@ -29,7 +29,8 @@ pkg_libs = $(shell pkg-config --libs $(PACKAGES)) -lm
 
 # ---- rooms: a file in a room is in the program ---------------------------
 
-rooms := kernels/base kernels resolver fs fs/cli
+rooms := kernels/base kernels/http kernels/git kernels/dir kernels resolver fs \
+	fs/cli
 sources := $(foreach r,$(rooms),$(wildcard $(r)/*.c))
 objects := $(patsubst %.c,$(out)/%.o,$(filter-out fs/cli/main.c,$(sources)))
 main_o := $(out)/fs/cli/main.o

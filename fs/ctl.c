@@ -10,7 +10,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 #include "kernels/source.h"
 #include "kernels/store.h"
 #include "kernels/tree.h"

@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "kernels/catalog.h"
 #include "kernels/fetch.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 #include "kernels/source.h"
 #include "kernels/store.h"
 #include "resolver/python.h"

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "digest.h"
-#include "http.h"
+#include "kernels/http/http.h"
 #include "store.h"
 #include "tree.h"
 

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "http.h"
+#include "kernels/http/http.h"
 #include "source.h"
 #include "store.h"
 

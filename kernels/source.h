@@ -4,8 +4,9 @@
 
 /*
  * A place that kernels come from. One struct of functions per kind: the Hub
- * (source_hub.c), and two that stand before others: several addresses of one
- * source (source_mirror.c), several sources (source_many.c). Everything a
+ * (source_hub.c), git servers (git/), folders (dir/), and two that stand
+ * before others: several addresses of one source (source_mirror.c), several
+ * sources (source_many.c). Everything a
  * supplier returns was checked by it: names are valid refs, paths went
  * through a tree_builder, sizes are bounded.
  *

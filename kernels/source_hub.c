@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "http.h"
 #include "hub_json.h"
+#include "kernels/http/http.h"
 #include "tree.h"
 
 #include <errno.h>
@@ -253,11 +253,11 @@ static int next_page(struct hub *h, struct text *url,
 		     struct err *err)
 {
 	if (strcmp(a->next, text_str(url)) == 0)
-		return err_set(err, EPROTO, "%s: a page names itself as the next",
-			       p->what);
+		return err_set(err, EPROTO,
+			       "%s: a page names itself as the next", p->what);
 	if (!http_same_origin(a->next, h->source.url))
-		return err_set(err, EPROTO, "%s: the next page is at another host",
-			       p->what);
+		return err_set(err, EPROTO,
+			       "%s: the next page is at another host", p->what);
 	text_clear(url);
 	text_add(url, a->next);
 	return check_url(url, err);

@@ -7,7 +7,7 @@
  * questions whose result is heard, each with all that a kind may be asked.
  */
 
-#include "http.h"
+#include "kernels/http/http.h"
 #include "source.h"
 
 #define SOURCE_MEMBERS_MAX 16

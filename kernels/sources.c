@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "http.h"
+#include "kernels/http/http.h"
 #include "source_room.h"
 
 #include <errno.h>

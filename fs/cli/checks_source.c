@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "fs/options.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -19,7 +19,7 @@ enum lock_rank {
 	LOCK_MEMO = 20,	   /* base/memo: values known and being made */
 	LOCK_FETCH = 30,   /* kernels/fetch: blobs in flight */
 	LOCK_CATALOG = 33, /* kernels/catalog: publishers being asked for */
-	LOCK_SOURCE = 34,  /* kernels/source_*: homes, what was seen, is down */
+	LOCK_SOURCE = 34,  /* sources: homes, what was seen, is down */
 	LOCK_HTTP = 35,	   /* kernels/http: hosts, pauses, counts, token */
 	LOCK_STORE = 40,   /* kernels/store: counts */
 	LOCK_POOL = 50,	   /* base/pool: the queues */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "kernels/gitobj.h"
+#include "kernels/git/gitobj.h"
 
 #include "base/text.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "kernels/gitwire.h"
+#include "kernels/git/gitwire.h"
 #include "kernels/source.h"
 
 #include "base/cleanup.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "kernels/head.h"
+#include "kernels/http/head.h"
 
 /* 2026-01-31 */
 #define NOW 1769817600

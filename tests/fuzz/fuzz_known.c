@@ -2,7 +2,7 @@
 #include "fuzz.h"
 
 #include "base/text.h"
-#include "kernels/dir_known.h"
+#include "kernels/dir/dir_known.h"
 #include "kernels/fact.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "kernels/lfs.h"
+#include "kernels/git/lfs.h"
 
 #include "base/text.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "kernels/netrc.h"
+#include "kernels/http/netrc.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
-#include "kernels/http_hop.h"
+#include "kernels/http/http_hop.h"
 
 #include "base/cleanup.h"
 

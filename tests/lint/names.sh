@@ -27,6 +27,7 @@ also() {
 for o in $(find "$out/kernels" "$out/resolver" "$out/fs" -name '*.o'); do
 	module=${o#"$out"/}
 	module=${module%.o}
+	[ -f "$module.c" ] || continue # what has left the house
 	base=$(basename "$module")
 	stem=${base%%_*}
 	for s in $(nm -g --defined-only "$o" | awk '$2 != "U" {print $3}'); do

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

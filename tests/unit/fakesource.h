@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "kernels/digest.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 #include "kernels/source.h"
 #include "kernels/tree.h"
 

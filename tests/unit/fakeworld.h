@@ -18,7 +18,7 @@
 #include "fs/world.h"
 #include "kernels/catalog.h"
 #include "kernels/fetch.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 #include "kernels/store.h"
 #include "latch.h"
 #include "resolver/resolve.h"

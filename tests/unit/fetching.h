@@ -11,7 +11,7 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "kernels/fetch.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 #include "kernels/source.h"
 #include "kernels/store.h"
 #include "kernels/tree.h"

@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "kernels/http.h"
+#include "kernels/http/http.h"
 #include "kernels/metadata.h"
 #include "kernels/store.h"
 #include "kernels/tree.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/gitwire.h"
+#include "kernels/git/gitwire.h"
 
 #include "scratch.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "kernels/gitobj.h"
+#include "kernels/git/gitobj.h"
 #include "kernels/source.h"
 
 #include <errno.h>

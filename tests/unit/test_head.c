@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/head.h"
+#include "kernels/http/head.h"
 
 #include <errno.h>
 #include <setjmp.h>

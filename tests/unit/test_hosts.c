@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/hosts.h"
+#include "kernels/http/hosts.h"
 
 #include "base/err.h"
 #include "base/io.h"

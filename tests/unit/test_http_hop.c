@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/http_hop.h"
-#include "kernels/http_load.h"
+#include "kernels/http/http_hop.h"
+#include "kernels/http/http_load.h"
 
 #include "base/err.h"
 #include "base/text.h"

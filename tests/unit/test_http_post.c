@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/http.h"
-#include "kernels/http_load.h"
+#include "kernels/http/http.h"
+#include "kernels/http/http_load.h"
 
 #include "base/err.h"
 #include "base/text.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/lfs.h"
+#include "kernels/git/lfs.h"
 
 #include "scratch.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/netrc.h"
+#include "kernels/http/netrc.h"
 
 #include "scratch.h"
 

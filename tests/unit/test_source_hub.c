@@ -4,8 +4,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "kernels/http.h"
-#include "kernels/http_load.h"
+#include "kernels/http/http.h"
+#include "kernels/http/http_load.h"
 #include "kernels/tree.h"
 #include "server.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/token.h"
+#include "kernels/http/token.h"
 
 #include <limits.h>
 #include <setjmp.h>

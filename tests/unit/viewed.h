@@ -9,7 +9,7 @@
 #include "fakeworld.h"
 #include "fs/door.h"
 #include "fs/view.h"
-#include "kernels/http_load.h"
+#include "kernels/http/http_load.h"
 #include "kernels/tree.h"
 
 #define N(rows) (sizeof(rows) / sizeof((rows)[0]))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_DIR_SCAN_H
-#define KERNELS_DIR_SCAN_H
+#ifndef DIR_DIR_SCAN_H
+#define DIR_DIR_SCAN_H
 
 /*
  * What a local folder holds, looked at once and never changed after: files
@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "dir_known.h"
-#include "ref.h"
+#include "kernels/ref.h"
 
 struct err;
 struct text;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_HTTP_LOAD_H
-#define KERNELS_HTTP_LOAD_H
+#ifndef HTTP_HTTP_LOAD_H
+#define HTTP_HTTP_LOAD_H
 
 /*
  * libcurl, loaded when the first request is made. It and the thirty libraries

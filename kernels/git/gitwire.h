@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_GITWIRE_H
-#define KERNELS_GITWIRE_H
+#ifndef GIT_GITWIRE_H
+#define GIT_GITWIRE_H
 
 /*
  * What is said to a git server, and what it answers: git's "smart" protocol,
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ref.h"
+#include "kernels/ref.h"
 
 struct err;
 struct source_refs;

@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/text.h"
-#include "http.h"
+#include "kernels/http/http.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_LFS_H
-#define KERNELS_LFS_H
+#ifndef GIT_LFS_H
+#define GIT_LFS_H
 
 /*
  * Large files of git: the small file that stands for one ("pointer"), the
@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "digest.h"
+#include "kernels/digest.h"
 
 struct err;
 struct text;

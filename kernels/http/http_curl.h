@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_HTTP_CURL_H
-#define KERNELS_HTTP_CURL_H
+#ifndef HTTP_HTTP_CURL_H
+#define HTTP_HTTP_CURL_H
 
 /*
  * What http.c and http_hop.c, the two files that know curl, share.

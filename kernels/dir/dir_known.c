@@ -3,8 +3,8 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "fact.h"
-#include "tree_format.h"
+#include "kernels/fact.h"
+#include "kernels/tree_format.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "ref.h"
-#include "source.h"
+#include "kernels/ref.h"
+#include "kernels/source.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_DIR_KNOWN_H
-#define KERNELS_DIR_KNOWN_H
+#ifndef DIR_DIR_KNOWN_H
+#define DIR_DIR_KNOWN_H
 
 /*
  * The hashes of a local folder's files as they were when last looked at,
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "digest.h"
+#include "kernels/digest.h"
 
 struct stat;
 struct text;

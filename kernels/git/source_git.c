@@ -5,9 +5,9 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "netrc.h"
-#include "store.h"
-#include "tree.h"
+#include "kernels/http/netrc.h"
+#include "kernels/store.h"
+#include "kernels/tree.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_HOSTS_H
-#define KERNELS_HOSTS_H
+#ifndef HTTP_HOSTS_H
+#define HTTP_HOSTS_H
 
 /*
  * Hosts that said "later". A pause holds for every request to that host, and

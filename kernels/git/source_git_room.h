@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_SOURCE_GIT_ROOM_H
-#define KERNELS_SOURCE_GIT_ROOM_H
+#ifndef GIT_SOURCE_GIT_ROOM_H
+#define GIT_SOURCE_GIT_ROOM_H
 
 /* What the files of source_git share; nobody else's. */
 
 #include "base/lock.h"
 #include "gitodb.h"
-#include "http.h"
-#include "source.h"
+#include "kernels/http/http.h"
+#include "kernels/source.h"
 
 #include <pthread.h>
 

@@ -3,7 +3,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "digest.h"
+#include "kernels/digest.h"
 
 #include <errno.h>
 #include <stdbool.h>

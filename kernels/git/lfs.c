@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/text.h"
-#include "tree.h"
+#include "kernels/tree.h"
 
 #include <ctype.h>
 #include <errno.h>

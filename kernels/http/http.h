@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_HTTP_H
-#define KERNELS_HTTP_H
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
 
 /*
  * libcurl behind one blocking call. The only room that knows curl, and the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_HTTP_HOP_H
-#define KERNELS_HTTP_HOP_H
+#ifndef HTTP_HTTP_HOP_H
+#define HTTP_HTTP_HOP_H
 
 /*
  * Inside of the http room: one exchange with one host (http_hop.c), which

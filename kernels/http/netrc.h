@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_NETRC_H
-#define KERNELS_NETRC_H
+#ifndef HTTP_NETRC_H
+#define HTTP_NETRC_H
 
 /*
  * A user's .netrc: which name and password to give to a host. Read anew for

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_GITLIB_H
-#define KERNELS_GITLIB_H
+#ifndef GIT_GITLIB_H
+#define GIT_GITLIB_H
 
 /*
  * libgit2, loaded when the first git source is asked for objects: who names

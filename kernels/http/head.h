@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_HEAD_H
-#define KERNELS_HEAD_H
+#ifndef HTTP_HEAD_H
+#define HTTP_HEAD_H
 
 /*
  * What the head of an HTTP answer says, as far as we care: line by line, as

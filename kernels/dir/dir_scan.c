@@ -5,9 +5,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "fact.h"
-#include "tree.h"
-#include "tree_format.h"
+#include "kernels/fact.h"
+#include "kernels/tree.h"
+#include "kernels/tree_format.h"
 
 #include <dirent.h>
 #include <errno.h>

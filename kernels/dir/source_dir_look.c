@@ -6,8 +6,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "fact.h"
-#include "store.h"
+#include "kernels/fact.h"
+#include "kernels/store.h"
 
 #include <errno.h>
 #include <fcntl.h>

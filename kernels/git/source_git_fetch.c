@@ -5,9 +5,9 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "digest.h"
 #include "gitwire.h"
-#include "store.h"
+#include "kernels/digest.h"
+#include "kernels/store.h"
 
 #include <dirent.h>
 #include <errno.h>

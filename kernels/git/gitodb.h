@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_GITODB_H
-#define KERNELS_GITODB_H
+#ifndef GIT_GITODB_H
+#define GIT_GITODB_H
 
 /*
  * A folder of git objects on this machine, through libgit2: what a commit

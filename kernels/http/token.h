@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_TOKEN_H
-#define KERNELS_TOKEN_H
+#ifndef HTTP_TOKEN_H
+#define HTTP_TOKEN_H
 
 /*
  * The secret that is shown to the Hub. From, in this order: the file of the

@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "gitlib.h"
-#include "tree.h"
+#include "kernels/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_GITOBJ_H
-#define KERNELS_GITOBJ_H
+#ifndef GIT_GITOBJ_H
+#define GIT_GITOBJ_H
 
 /*
  * What git's commits and trees say, read from bytes that nobody vouches for:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef KERNELS_SOURCE_DIR_H
-#define KERNELS_SOURCE_DIR_H
+#ifndef DIR_SOURCE_DIR_H
+#define DIR_SOURCE_DIR_H
 
 /*
  * What the files of the local source share among themselves; the source
@@ -11,7 +11,7 @@
 
 #include "base/lock.h"
 #include "dir_scan.h"
-#include "source.h"
+#include "kernels/source.h"
 
 /* Versions with a folder of their own, and as many by name only. */
 #define SOURCE_DIR_VERSIONS_MAX 1000u

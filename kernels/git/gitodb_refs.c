@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "gitlib.h"
 #include "gitwire.h"
-#include "source.h"
+#include "kernels/source.h"
 
 #include <errno.h>
 #include <stdlib.h>

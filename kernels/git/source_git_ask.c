@@ -5,8 +5,8 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "gitwire.h"
-#include "netrc.h"
-#include "store.h"
+#include "kernels/http/netrc.h"
+#include "kernels/store.h"
 
 #include <errno.h>
 #include <string.h>
