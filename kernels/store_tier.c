@@ -43,7 +43,7 @@
 
 static const char *const lent_kinds[] = {
 	"trees", "refs",    "kernels", "trust",
-	"pins",  "commits", "owners",  "homes",
+	"pins",	 "commits", "owners",  "homes",
 };
 
 /* ---- naming them ---- */

@@ -223,8 +223,7 @@ static int at_present(const struct resolve *r, const struct source_refs *refs,
 {
 	int n;
 
-	if (!refs->moved_to.owner[0] ||
-	    repo_equal(&refs->moved_to, &ref->repo))
+	if (!refs->moved_to.owner[0] || repo_equal(&refs->moved_to, &ref->repo))
 		return 0;
 	ref->repo = refs->moved_to;
 	n = from_lock(r, ref, text, out, err);

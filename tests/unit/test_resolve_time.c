@@ -288,9 +288,9 @@ static void a_hash_that_cannot_be_compared_is_no_match(void **state)
 
 	w->fake.files = some;
 	use_lock(w, &lock, text, true);
-	assert_int_equal(ask_build(w, &relu, FAKE_C1,
-				   "tvm-ffi01-cpu-x86_64-linux", &a),
-			 -EBADMSG);
+	assert_int_equal(
+		ask_build(w, &relu, FAKE_C1, "tvm-ffi01-cpu-x86_64-linux", &a),
+		-EBADMSG);
 	says(w, "dir/kernels.lock");
 	end_lock(w, &lock);
 }

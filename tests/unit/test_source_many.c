@@ -275,8 +275,8 @@ static void what_was_the_firsts_when_it_was_alone_is_not_searched(void **state)
 	offline.store = w.store;
 	for (size_t i = 0; i < 2; i++)
 		members[i] = &w.fakes[i].source;
-	assert_int_equal(
-		source_many_new(&w.source, members, 2, &offline, NULL), 0);
+	assert_int_equal(source_many_new(&w.source, members, 2, &offline, NULL),
+			 0);
 	assert_int_equal(source_home(w.source, &late, false, &home, NULL), 0);
 	assert_ptr_equal(home, &w.fakes[1].source);
 	assert_asked(&w, 0, 0);

@@ -152,8 +152,8 @@ static void uses_a_cache_of_ours_and_its_notes(void **state)
 	assert_int_equal(take_in(lower, "blob", NULL), 0);
 	assert_int_equal(store_note_write(lower, "trees", "k", "lent", 4, NULL),
 			 0);
-	assert_int_equal(
-		store_note_write(lower, "uses", "k", "own", 3, NULL), 0);
+	assert_int_equal(store_note_write(lower, "uses", "k", "own", 3, NULL),
+			 0);
 	s = store_with_tier();
 	assert_int_equal(store_open(s, NULL, &d, 4), -EAGAIN);
 	assert_int_equal(verify(s, &d, 4), 0);
