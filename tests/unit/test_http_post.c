@@ -168,6 +168,32 @@ static void a_user_is_not_sent_in_clear_text(void **state)
 	assert_false(server_was_asked(&way, 0, "Authorization"));
 }
 
+/* They may open a file to who has them, as a token does. */
+static void headers_for_this_machine_meet_no_proxy(void **state)
+{
+	struct server_row rows[] = { { "/", FOUND, 0, true, 0, 0 } };
+	struct server_row more[] = { { "http://", FOUND, 0, true, 0, 0 } };
+	struct server way, s;
+	struct client c;
+	struct http_request req;
+
+	(void)state;
+	server_start(&way, more, N(more));
+	server_start(&s, rows, N(rows));
+	client_init(&c, 5000, 10000);
+	(void)setenv("http_proxy", server_url(&way, ""), 1);
+	req = post(server_url(&s, "/"));
+	req.userpwd = NULL;
+	req.authorize = false;
+	assert_int_equal(ask(&c, req), 0);
+	(void)unsetenv("http_proxy");
+	client_done(&c);
+	server_stop(&s);
+	server_stop(&way);
+	assert_true(server_was_asked(&s, 0, "\r\nX-Secret: swordfish\r\n"));
+	assert_false(server_was_asked(&way, 0, "swordfish"));
+}
+
 static void a_redirect_that_drops_the_body_is_refused(void **state)
 {
 	struct server_row rows[] = {
@@ -300,6 +326,7 @@ int main(void)
 		cmocka_unit_test(an_empty_body_is_a_post_too),
 		cmocka_unit_test(what_is_secret_goes_to_the_first_origin_only),
 		cmocka_unit_test(a_user_is_not_sent_in_clear_text),
+		cmocka_unit_test(headers_for_this_machine_meet_no_proxy),
 		cmocka_unit_test(a_redirect_that_drops_the_body_is_refused),
 		cmocka_unit_test(a_second_try_sends_the_body_again),
 		cmocka_unit_test(a_line_with_a_line_in_it_is_not_sent),
