@@ -386,6 +386,8 @@ static int make_commit(void *ctx, const void *key, size_t len,
 	}
 	if (ref.kind != REV_COMMIT)
 		decided_add(r->decided, &out->repo, out->commit, out->revision);
+	if (!out->pinned && !out->last_known)
+		decided_add(r->moving, &out->repo, out->commit, out->revision);
 	*value = out;
 	return 0;
 }

@@ -7,6 +7,7 @@
  */
 #include "answers.h"
 
+#include "decided.h"
 #include "pick.h"
 
 #include "base/cleanup.h"
@@ -47,6 +48,7 @@ static int from_note(struct resolve *r, const struct pick *root,
 	const struct catalog_pin *pin;
 
 	if (answers_is_head(r, &root->repo, root->commit) ||
+	    decided_find(r->moving, &root->repo, root->commit, NULL) ||
 	    catalog_pins(r->catalog, &root->repo, root->commit, &pins) < 0)
 		return -EAGAIN;
 	pin = catalog_pins_find(&pins, ref);

@@ -59,6 +59,8 @@ int resolve_new(struct resolve **out, struct catalog *catalog,
 	r->o = *o;
 	n = decided_new(&r->decided, err);
 	if (n == 0)
+		n = decided_new(&r->moving, err);
+	if (n == 0)
 		n = sort_named(r, err);
 	if (n < 0) {
 		resolve_free(r);
@@ -83,6 +85,7 @@ void resolve_free(struct resolve *r)
 		if (r->memo[t])
 			memo_free(r->memo[t]);
 	decided_free(r->decided);
+	decided_free(r->moving);
 	free(r->by_repo);
 	free(r);
 }

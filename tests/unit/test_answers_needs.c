@@ -101,6 +101,19 @@ static void a_name_that_moves_asks_anew(void **state)
 	assert_int_equal(fake_asked_all(&w->fake), 0);
 }
 
+/* Which has the refs asked for again, and they are not there for a while. */
+static void a_name_that_is_absent_makes_no_difference(void **state)
+{
+	struct world *w = *state;
+
+	needs(w, &top, FAKE_C2);
+	w->fake.refs = moved;
+	again(w);
+	is_commit(w, "acme/top@v1", FAKE_C1, "v1");
+	assert_int_equal(ask_commit(w, "acme/top@nope", NULL), -ENOENT);
+	needs(w, &top, FAKE_C3);
+}
+
 static void what_this_mount_has_asked_comes_first(void **state)
 {
 	struct world *w = *state;
@@ -160,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		unit(a_pinned_one_asks_nobody_the_next_time),
 		unit(a_name_that_moves_asks_anew),
+		unit(a_name_that_is_absent_makes_no_difference),
 		unit(what_this_mount_has_asked_comes_first),
 		unit(a_commit_is_asked_of_nobody),
 		unit(a_missing_one_is_asked_for_again),
