@@ -162,8 +162,7 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* What a folder of a commit lists never changes; where the time of a
 	 * folder changes with its names, the kernel sees that a kept listing
 	 * is old. */
-	fi->cache_readdir =
-		view_list_forever(o->view, n) || view_is_timed(n);
+	fi->cache_readdir = view_list_forever(o->view, n) || view_is_timed(n);
 	fi->keep_cache = fi->cache_readdir;
 	(void)fuse_reply_open(req, fi);
 	inode_put(view_inodes(o->view), n);

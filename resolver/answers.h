@@ -56,7 +56,7 @@ struct resolve {
 	struct memo *memo[ANSWERS_COUNT]; /* owned */
 	struct decided *decided;	  /* owned */
 	struct decided *moving; /* owned; of these, what the source has said */
-	const struct ref **by_repo;	  /* owned; o.named by repository */
+	const struct ref **by_repo; /* owned; o.named by repository */
 	/* __atomic: until when a source that took long to say nothing is
 	 * not asked for what is known from before, and for how long the next
 	 * time */

@@ -312,8 +312,7 @@ static struct memo_entry *current_locked(struct memo *m, const void *key,
 
 	if (e && e->state == MAKING)
 		return e->unwanted ? NULL : e;
-	if (!e || e->until_ms == INT64_MAX ||
-	    io_now_ms() < e->until_ms)
+	if (!e || e->until_ms == INT64_MAX || io_now_ms() < e->until_ms)
 		return e;
 	if (detach_locked(m, e))
 		*dead = e;
