@@ -38,7 +38,7 @@ static int make_one(struct source **out, const char *url,
 			return err_set(err, EINVAL,
 				       "source '%s': anybody on the way could "
 				       "change what it says: name it with "
-				       "https, or mount with insecure",
+				       "https, or say --insecure",
 				       strchr(url, '@') ? "(not shown)" : url);
 		return kinds[i].make(out, url, o, err);
 	}

@@ -10,6 +10,7 @@
 #include "kernels/tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -313,6 +314,24 @@ static const struct source_ops git_ops_here = {
 	.free = git_free,
 };
 
+/* A slip that would show as nothing but missing kernels. */
+static int check_folder(const struct git *g, struct err *err)
+{
+	AUTO(auto_close) int dir =
+		open(g->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_errno(err, errno, "source '%s'", g->source.url);
+	if (faccessat(dir, ".git", F_OK, 0) == 0 ||
+	    (faccessat(dir, "HEAD", F_OK, 0) == 0 &&
+	     faccessat(dir, "objects", F_OK, 0) == 0))
+		return err_set(err, ENOTDIR,
+			       "source '%s' is one repository; name the folder "
+			       "that holds <owner>/<repo>, two above it",
+			       g->source.url);
+	return 0;
+}
+
 /* What follows "git+", taken apart. */
 static int check_url(struct git *g, size_t n, struct err *err)
 {
@@ -336,8 +355,8 @@ static int check_url(struct git *g, size_t n, struct err *err)
 	    !http_is_loopback(inner))
 		return err_set(err, EINVAL,
 			       "source '%s': anybody on the way could change "
-			       "what it says: name it with git+https, or mount "
-			       "with insecure",
+			       "what it says: name it with git+https, or say "
+			       "--insecure",
 			       g->source.url);
 	return 0;
 }
@@ -362,6 +381,8 @@ int source_git_new(struct source **out, const char *url,
 	g->source.url = text_dup(url, n);
 	r = g->source.url ? check_url(g, n, err)
 			  : err_errno(err, ENOMEM, "source");
+	if (!r && g->file)
+		r = check_folder(g, err);
 	if (!r)
 		r = netrc_new(&g->netrc, err);
 	if (r < 0) {

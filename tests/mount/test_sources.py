@@ -112,7 +112,10 @@ class TestSources(MountCase):
 
     def test_refuses_sources_that_are_none(self):
         os.makedirs(self.dir + "/empty")
+        os.makedirs(self.dir + "/one/.git")
         for options, says in (
+                (["--source=git+file://%s/one" % self.dir], "two above it"),
+                (["--source=git+file://%s/none" % self.dir], "No such file"),
                 (["--source=http://hub.example"], "https"),
                 (["--source=ftp://hub.example"], "https://"),
                 (["--source=https://h.example", "--mirror=git+https://h"],
