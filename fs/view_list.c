@@ -152,7 +152,7 @@ static void list_root(struct view *v, struct set *s)
 struct owner_list {
 	struct set *set;
 	const char *owner;
-	const struct world *world;
+	struct view *view;
 };
 
 /* What the lock file refuses is not worth showing; it opens by name, to say
@@ -172,6 +172,7 @@ static int add_decided(void *arg, const struct ref *ref,
 {
 	const struct owner_list *o = arg;
 	char step[REF_TEXT_MAX];
+	char target[VIEW_TARGET_MAX];
 	struct ref pinned = *ref;
 
 	if (strcmp(ref->repo.owner, o->owner) != 0)
@@ -184,6 +185,10 @@ static int add_decided(void *arg, const struct ref *ref,
 	(void)text_copy(pinned.rev, sizeof(pinned.rev), c->commit);
 	ref_print_step(&pinned, step);
 	set_add(o->set, step, VIEW_DIR);
+	/* The link in between is there as well. */
+	view_in_step(o->view, ref, c, target);
+	if (ref->kind == REV_DEFAULT && strcmp(target, step) != 0)
+		set_add(o->set, target, VIEW_LINK);
 	return 0;
 }
 
@@ -193,8 +198,8 @@ static int add_cached(void *arg, const struct repo_id *repo, const char *commit)
 	char step[REF_TEXT_MAX];
 	struct ref ref = { .repo = *repo, .kind = REV_DEFAULT };
 
-	if (o->world->options->locked &&
-	    !lockfile_has_commit(&o->world->lock, repo, commit))
+	if (o->view->world->options->locked &&
+	    !lockfile_has_commit(&o->view->world->lock, repo, commit))
 		return 0;
 	ref_print_step(&ref, step);
 	set_add(o->set, step, VIEW_LINK);
@@ -209,7 +214,7 @@ static int add_listed(void *arg, const struct repo_id *repo)
 {
 	const struct owner_list *o = arg;
 
-	if (!is_shut(o->world, repo->owner, repo->name))
+	if (!is_shut(o->view->world, repo->owner, repo->name))
 		set_add(o->set, repo->name, VIEW_LINK);
 	return 0;
 }
@@ -229,7 +234,7 @@ static int list_owner(struct view *v, const char *owner, struct view_wait *w,
 		      struct set *s, struct err *err)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
-	struct owner_list o = { s, owner, v->world };
+	struct owner_list o = { s, owner, v };
 	int r = 0;
 
 	if (!names_add_list(v->world->names, owner, &o, add_listed)) {

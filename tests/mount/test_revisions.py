@@ -119,6 +119,7 @@ class TestNames(MountCase):
         os.stat(m.at("acme/relu"))
         names = m.ls("acme")
         self.assertIn("relu", names)
+        self.assertIn("relu@" + m.link("acme/relu").partition("@")[2], names)
         for name in names:
             self.assertTrue(name.startswith("relu"), names)
 
