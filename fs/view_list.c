@@ -161,7 +161,8 @@ static bool is_shut(const struct world *w, const char *owner, const char *name)
 {
 	struct repo_id repo;
 
-	if (!w->options->locked || text_copy(repo.owner, sizeof(repo.owner), owner) < 0 ||
+	if (!w->options->locked ||
+	    text_copy(repo.owner, sizeof(repo.owner), owner) < 0 ||
 	    text_copy(repo.name, sizeof(repo.name), name) < 0)
 		return false;
 	return !lockfile_default(&w->lock, &repo);

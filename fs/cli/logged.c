@@ -24,8 +24,7 @@ static bool names_it(const char *line, size_t n, const struct text *what)
 }
 
 /* The newest line about it, without its time, level and room. */
-static void add_line(const char *log, const struct text *what,
-		     struct text *out)
+static void add_line(const char *log, const struct text *what, struct text *out)
 {
 	const char *found = NULL;
 	size_t len = 0;

@@ -77,8 +77,8 @@ static int answer(const struct cli *c, struct world *w, const struct ref *ref,
 	show(c, p, rc->revision, &out);
 	r = cli_put(&out);
 	/* One who reads both would read it twice. */
-	if (p->refused && (c->o->json || !isatty(STDOUT_FILENO) ||
-			   !isatty(STDERR_FILENO)))
+	if (p->refused &&
+	    (c->o->json || !isatty(STDOUT_FILENO) || !isatty(STDERR_FILENO)))
 		cli_say("%s/%s@%s: %s", p->repo.owner, p->repo.name,
 			rc->revision, p->why);
 	if (r != CLI_DONE || !p->refused)
