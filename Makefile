@@ -74,9 +74,9 @@ cflags_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-omit-frame-pointer -fno-sanitize-recover=all
 cflags_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 ldflags_release := -Wl,-z,relro,-z,now,--as-needed
-ldflags_asan := -fsanitize=address,undefined
+ldflags_asan := -fsanitize=address,undefined -Wl,--as-needed
 ldflags_fuzz := -fsanitize=fuzzer,address,undefined
-ldflags_tsan := -fsanitize=thread
+ldflags_tsan := -fsanitize=thread -Wl,--as-needed
 
 all_cppflags := -iquote . -iquote kernels -D_GNU_SOURCE -DFUSE_USE_VERSION=314 \
 	-DKERNELFS_VERSION=$(VERSION) -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)

@@ -73,7 +73,7 @@ class TestOffline(MountCase):
         m = self.mount("--offline")
         self.missing(m)
         with open("/proc/%d/maps" % m.pid, encoding="utf-8") as f:
-            self.assertNotIn("libcurl", f.read())
+            self.assertFalse("libcurl" in f.read())
 
     def test_it_is_said_how_to_get_it(self):
         m = self.mount("--offline")
