@@ -317,8 +317,8 @@ static const struct source_ops git_ops_here = {
 /* A slip that would show as nothing but missing kernels. */
 static int check_folder(const struct git *g, struct err *err)
 {
-	AUTO(auto_close) int dir =
-		open(g->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO(auto_close)
+	int dir = open(g->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
 		return err_errno(err, errno, "source '%s'", g->source.url);

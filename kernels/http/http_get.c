@@ -252,8 +252,7 @@ static void set_secrets(struct call *c, bool first)
 		return;
 	c->hop.headers = c->req->headers;
 	/* A proxy is not who they are for. */
-	c->hop.direct =
-		c->hop.headers && c->here.loopback && !c->here.https;
+	c->hop.direct = c->hop.headers && c->here.loopback && !c->here.https;
 	token = c->req->authorize && token_get(c->h->token, c->token);
 	if (token || c->req->userpwd)
 		use_secrets(c, token, first);
