@@ -59,9 +59,10 @@ class TestCache(Case):
     def test_ls_tells_builds_with_size_and_use(self):
         before = time.time()
         self.fill()
-        asked = self.hub.counts()
+        # Not all of counts(): the Hub may not have counted its last bytes.
+        asked = self.hub.counts()["requests"]
         lines = {line["variant"]: line for line in self.ls()}
-        self.assertEqual(self.hub.counts(), asked)
+        self.assertEqual(self.hub.counts()["requests"], asked)
         line = lines[ENV_CPU]
         self.assertEqual(set(line), {"repo", "commit", "variant", "bytes",
                                      "last_used", "verified"})
