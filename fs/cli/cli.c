@@ -60,8 +60,8 @@ static const struct cli_verb verbs[] = {
 	  0, 64, true, true, verb_verify },
 	{ "why", "why PATH [--json]", "explain a path in a mount",
 	  "An import name, a commit, or anything in one; of a name that is\n"
-	  "refused, the sentence of the mount's log.\n", 1, 1, false, true,
-	  verb_why },
+	  "refused, the sentence of the mount's log.\n",
+	  1, 1, false, true, verb_why },
 	{ "status", "status [MOUNTPOINT] [--json]",
 	  "what a mount does; without one, all mounts", "", 0, 1, false, true,
 	  verb_status },
