@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a kernel needs beside torch: other kernels, Python packages, a release.
 
-Part of the door, loaded by core.py for the first kernel whose metadata asks for
-any of these. Which kernels are needed, and which build of each, the mount has
-decided together with the kernel and tells in `.kernelfs/depends.json`. What is
-installed in this interpreter only this interpreter knows. So: check all that
+Part of the door, loaded by core.py for the first kernel whose metadata asks
+for any of these. Which kernels are needed, and which build of each, the mount
+has decided together with the kernel and tells in `.kernelfs/depends.json`. What
+is installed in this interpreter only this interpreter knows. So: check all that
 the kernel and the kernels below it need, load those in order, and have
 `kernels.get_kernel_dep` give them while the kernel's own code runs.
 

@@ -235,7 +235,8 @@ class Resolve(Case):
             self.assertEqual(self.resolve("acme/relu" + rev)["commit"], commit)
 
     def test_a_former_name_gives_the_present_one(self):
-        make_repo.make_repo(self.hub.repos.root, "acme/former", renamed_to="acme/relu")
+        make_repo.make_repo(self.hub.repos.root, "acme/former",
+                            renamed_to="acme/relu")
         self.hub.reload()
         d = self.resolve("acme/former@v1")
         self.assertEqual((d["repo"], d["package"], d["variant"]),

@@ -212,7 +212,8 @@ def put(path, text):
 def put_builds(top, repo, name, variants):
     for variant, files in variants.items():
         folder = os.path.join(top, "build", variant)
-        put(os.path.join(folder, "metadata.json"), metadata(repo, name, variant))
+        put(os.path.join(folder, "metadata.json"),
+            metadata(repo, name, variant))
         for path, text in files.items():
             put(os.path.join(folder, path), text)
 
@@ -281,7 +282,8 @@ class Mount:
     def needs(self, repo):
         return {
             "needs": {
-                "%s/%s" % (OWNER, needed): "%s/%s@v%d" % (OWNER, needed, version)
+                "%s/%s" % (OWNER, needed): "%s/%s@v%d" % (
+                    OWNER, needed, version)
                 for needed, version in DEPENDS.get(repo, ())
             },
             "python": PYTHON.get(repo, []),

@@ -220,7 +220,8 @@ else:
                 try:
                     import door_over_bad
                 except ZeroDivisionError:
-                    print("kernels" in sys.modules, "door_over_bad" in sys.modules)
+                    print("kernels" in sys.modules,
+                          "door_over_bad" in sys.modules)
             """,
             first=[self.site(kernels____init__="raise ImportError\n")],
         )
