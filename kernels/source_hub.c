@@ -107,9 +107,12 @@ static int no_html(const struct http_response *a, struct err *err)
 
 /* ---- small answers ---- */
 
-/* Where another can be asked, that one is the second try. */
+/* Where another can be asked, that one is the second try; and who was silent a
+ * moment ago is asked once, and not waited for each time. */
 static unsigned tries_of(const struct hub *h)
 {
+	if (source_is_down(&h->source))
+		return 1;
 	return __atomic_load_n(&h->source.hasty, __ATOMIC_RELAXED) ? 1 : 0;
 }
 

@@ -158,6 +158,22 @@ static void says_what_an_answer_means(void **state)
 	}
 }
 
+static void who_was_silent_is_asked_once(void **state)
+{
+	struct server_row rows[] = { { "/", "HTTP/1.1 503 No\r\n" LAST, 0,
+				       true, 0, 0 } };
+	struct source_refs refs = { 0 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, rows, N(rows));
+	source_heard(w.source, -EIO, "", NULL);
+	assert_int_equal(w.source->ops->refs(w.source, &repo, &refs, &w.err),
+			 -EIO);
+	world_done(&w);
+	assert_int_equal(w.server.asked_count, 1);
+}
+
 /* ---- trust ---- */
 
 static const struct {
@@ -543,6 +559,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_what_an_answer_means),
+		cmocka_unit_test(who_was_silent_is_asked_once),
 		cmocka_unit_test(trusts_only_whom_the_hub_marks),
 		cmocka_unit_test(joins_the_pages_of_a_listing),
 		cmocka_unit_test(lists_the_root),
