@@ -266,7 +266,7 @@ static inline void server_stop(struct server *s)
 	(void)close(s->stop[0]);
 	(void)close(s->listener);
 	(void)pthread_cond_destroy(&s->changed);
-	(void)pthread_mutex_destroy(&s->mu);
+	/* the lock stays: what was asked is looked at afterwards */
 }
 
 /* In one of a few buffers, so that several stay good. */
