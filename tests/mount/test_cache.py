@@ -113,8 +113,8 @@ class TestSize(CacheCase):
         os.utime(notes["acme/old"], (2000, 2000))
         for path in blobs(m.cache):
             os.utime(path, (1000, 1000))
-        # All four and their small files are a little too much: one must go.
-        m = self.mount("--cache-size=%d" % (4 * SIZE), cache="used")
+        # All four are one byte too much: one must go.
+        m = self.mount("--cache-size=%d" % (4 * SIZE - 1), cache="used")
         for i in range(2):
             read(self.file(m, i))
         for repo, state in (("acme/old", "remote"), ("acme/used", "verified")):
