@@ -160,8 +160,8 @@ static void says_what_an_answer_means(void **state)
 
 static void who_was_silent_is_asked_once(void **state)
 {
-	struct server_row rows[] = { { "/", "HTTP/1.1 503 No\r\n" LAST, 0,
-				       true, 0, 0 } };
+	struct server_row rows[] = { { "/", "HTTP/1.1 503 No\r\n" LAST, 0, true,
+				       0, 0 } };
 	struct source_refs refs = { 0 };
 	struct world w;
 
