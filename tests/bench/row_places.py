@@ -55,7 +55,9 @@ def second_row(bed, hub):
         first_byte(mount, OTHER)
         more = hub.counts()["by_endpoint"]
     commit = hub.commit("places/two")
-    with bed.mount(hub, "--import=places", cache=cache, env=SPEC) as mount:
+    # a named kernel alone: an owner's list would be asked for when mounting
+    with bed.mount(hub, "--import=places/two@" + commit, cache=cache,
+                   env=SPEC) as mount:
         hub.reset()
         for spec in (SPEC, OTHER):
             os.listdir(mount.at(".env", spec, "places", "two@" + commit,
