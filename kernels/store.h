@@ -67,6 +67,13 @@ int store_verify_tiers(struct store *s, const struct repo_id *repo,
 typedef void store_use(void *arg, const struct digest *d, int64_t used_s);
 typedef int store_uses(void *ctx, store_use *use, void *arg);
 void store_ask_uses(struct store *s, store_uses *uses, void *ctx);
+/*
+ * Who holds blobs open that nobody uses at the moment lets go of them: called
+ * before blobs are removed for want of room, on the thread that removes them,
+ * with no lock of the store held. ctx outlives the store.
+ */
+typedef void store_let_go(void *ctx);
+void store_ask_idle(struct store *s, store_let_go *let_go, void *ctx);
 
 /* A folder below the cache (several steps) for files that a supplier of
  * kernels names itself, made where it is missing: fd (caller closes). */

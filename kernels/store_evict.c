@@ -176,8 +176,11 @@ static uint64_t clean(struct store *s, uint64_t want)
 {
 	struct old_blobs all = { .v = NULL };
 	uint64_t freed = 0;
-	int r = find_old(s, &all);
+	int r;
 
+	if (s->let_go)
+		s->let_go(s->let_go_ctx);
+	r = find_old(s, &all);
 	if (r == 0)
 		freed = remove_oldest(s, &all, want);
 	else
@@ -337,6 +340,12 @@ void store_ask_uses(struct store *s, store_uses *uses, void *ctx)
 {
 	s->uses = uses;
 	s->uses_ctx = ctx;
+}
+
+void store_ask_idle(struct store *s, store_let_go *let_go, void *ctx)
+{
+	s->let_go = let_go;
+	s->let_go_ctx = ctx;
 }
 
 uint64_t store_trim(struct store *s)

@@ -38,6 +38,8 @@ struct store {
 	size_t tier_count;
 	store_uses *uses; /* NULL: nobody knows uses */
 	void *uses_ctx;
+	store_let_go *let_go; /* NULL: nobody holds any */
+	void *let_go_ctx;
 
 	struct lock mu;
 	uint64_t reserved;     /* mu; bytes of blobs being taken in */

@@ -138,6 +138,35 @@ static void spares_what_is_open_here(void **state)
 	store_free(s);
 }
 
+static void close_it(void *ctx)
+{
+	int *fd = ctx;
+
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+static void who_holds_an_idle_blob_is_asked_first_and_only_then(void **state)
+{
+	struct store *s = store_at(dir);
+	int fd = -1;
+
+	(void)state;
+	store_limit(s, 2 * BLOB, 0);
+	store_ask_idle(s, close_it, &fd);
+	fill(s, "a");
+	fd = open_it(s, blob('a'));
+	assert_true(fd >= 0);
+	fill(s, "b");
+	assert_true(fd >= 0); /* there was room */
+	make_older(blob('a'), 100);
+	fill(s, "c");
+	assert_int_equal(fd, -1);
+	assert_false(holds(s, blob('a')));
+	store_free(s);
+}
+
 /* Hold a blob open until the pipe ends. */
 static void hold_in_child(const char *bytes, int ready[2], int end[2])
 {
@@ -488,6 +517,7 @@ int main(void)
 		TEST(never_grows_beyond_its_size),
 		TEST(a_use_that_is_told_counts_and_the_youngest_of_them),
 		TEST(spares_what_is_open_here),
+		TEST(who_holds_an_idle_blob_is_asked_first_and_only_then),
 		TEST(spares_what_is_open_in_another_process),
 		TEST(refuses_at_once_what_can_never_fit),
 		TEST(what_is_being_taken_in_counts),
