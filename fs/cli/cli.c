@@ -78,7 +78,8 @@ static const struct cli_verb verbs[] = {
 	  "what is in the cache; make room; hash everything again",
 	  "ls: every build that is there, its size and last use. gc: remove\n"
 	  "what died half written, what the limits (--cache-size,\n"
-	  "--min-free) do not allow, and notes of which nothing is left.\n"
+	  "--min-free) do not allow, notes of which nothing is left, and\n"
+	  "your bytecode of commits that were unused for 90 days.\n"
 	  "verify: hash every blob; what is wrong is removed and fetched\n"
 	  "again. Exit code 4: something could not be fetched again.\n",
 	  1, 1, true, true, verb_cache },
