@@ -80,8 +80,8 @@ void source_heard(struct source *s, int r, const char *on,
 	/* Nobody was asked, or who asked went away, or we are at fault; or it
 	 * speaks, if nonsense. */
 	if (r == -ECANCELED || (r == -EPROTO && !source_is_down(s)) ||
-	    r == -ENETUNREACH || r == -EAGAIN || r == -ENOMEM || r == -ENOSPC ||
-	    r == -EROFS)
+	    r == -EOPNOTSUPP || r == -ENETUNREACH || r == -EAGAIN ||
+	    r == -ENOMEM || r == -ENOSPC || r == -EROFS)
 		return;
 	before = __atomic_exchange_n(&s->health.heard, now, __ATOMIC_RELAXED);
 	if (before == now)

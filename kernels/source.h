@@ -76,6 +76,12 @@ struct source_file {
 	const char *path; /* from the repository's root */
 	uint64_t size;	  /* or SOURCE_SIZE_UNKNOWN */
 	uint64_t from;	  /* resume here */
+	/* Of http.h: the byte behind the last one, 0: to the end; where the
+	 * bytes are; a large body. A source that cannot give a part says
+	 * -EOPNOTSUPP to one with an end, before begin(). */
+	uint64_t until;
+	struct text *place;
+	bool apart;
 	const bool *cancelled;
 	int64_t *progress_ms;
 };

@@ -18,8 +18,12 @@ static int pass_begin(struct http_sink *s, uint64_t from, struct err *err)
 	int r = ask->sink->begin(ask->sink, from, err);
 
 	ask->refused = r < 0;
-	if (r >= 0)
-		ask->file.from = from;
+	if (r < 0)
+		return r;
+	/* The whole, then, and not a part. */
+	if (from < ask->file.from)
+		ask->file.until = 0;
+	ask->file.from = from;
 	return r;
 }
 
@@ -30,8 +34,11 @@ static int pass_write(struct http_sink *s, const void *p, size_t n,
 	int r = ask->sink->write(ask->sink, p, n, err);
 
 	ask->refused = r < 0;
-	if (r >= 0)
-		ask->file.from += n;
+	if (r < 0)
+		return r;
+	ask->file.from += n;
+	if (ask->file.from > ask->file.until)
+		ask->file.until = 0;
 	return r;
 }
 

@@ -441,6 +441,19 @@ static int file_write(struct http_sink *s, const void *p, size_t n,
 	return f->to->write(f->to, p, n, err);
 }
 
+/* Of a part, its end is enough. */
+static int check_end(const struct source_file *f, uint64_t at, const char *what,
+		     struct err *err)
+{
+	if (f->size == SOURCE_SIZE_UNKNOWN || at == f->size ||
+	    (f->until && at == f->until))
+		return 0;
+	return err_set(
+		err, EPROTO,
+		"%s: the source sends %" PRIu64 " bytes and lists %" PRIu64,
+		what, at, f->until && f->until < f->size ? f->until : f->size);
+}
+
 static int hub_file(struct source *s, const struct source_file *f,
 		    struct http_sink *sink, struct err *err)
 {
@@ -459,6 +472,9 @@ static int hub_file(struct source *s, const struct source_file *f,
 		.tries = tries_of(hub_of(s)),
 		.hasty = tries_of(hub_of(s)) != 0,
 		.from = f->from,
+		.until = f->until,
+		.place = f->place,
+		.apart = f->apart,
 		.limit = f->size,
 		.sink = &to.sink,
 		.cancelled = f->cancelled,
@@ -486,12 +502,7 @@ static int hub_file(struct source *s, const struct source_file *f,
 		r = -EPROTO;
 	if (r < 0)
 		return explain(hub_of(s), &a, r, text_str(&what), err);
-	if (f->size != SOURCE_SIZE_UNKNOWN && to.at != f->size)
-		return err_set(err, EPROTO,
-			       "%s: the source sends %" PRIu64
-			       " bytes and lists %" PRIu64,
-			       text_str(&what), to.at, f->size);
-	return 0;
+	return check_end(f, to.at, text_str(&what), err);
 }
 
 /* ---- does it answer ---- */

@@ -152,9 +152,13 @@ int source_dir_file(struct source *s, const struct source_file *f,
 		    struct http_sink *sink, struct err *err)
 {
 	struct source_dir_seen *seen = NULL;
-	int r = source_dir_find((struct source_dir *)s, f->repo, f->commit,
-				&seen, err);
+	int r;
 
+	if (f->until)
+		return err_set(err, EOPNOTSUPP, "'%s': a folder gives no parts",
+			       f->path);
+	r = source_dir_find((struct source_dir *)s, f->repo, f->commit, &seen,
+			    err);
 	if (r < 0)
 		return r;
 	r = copy_file((struct source_dir *)s, f, seen, sink, err);

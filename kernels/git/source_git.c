@@ -242,8 +242,12 @@ static int git_file(struct source *s, const struct source_file *f,
 	struct git *g = git_of(s);
 	struct git_repo r = { .id = f->repo };
 	struct gitodb_file file = { .object = NULL };
-	int found = open_commit(g, &r, f->commit, f->cancelled, err);
+	int found;
 
+	if (f->until)
+		return err_set(err, EOPNOTSUPP, "'%s': git gives no parts",
+			       f->path);
+	found = open_commit(g, &r, f->commit, f->cancelled, err);
 	if (!found) {
 		found = gitodb_read(r.odb, f->commit, f->path, &file, err);
 		if (found == -ESTALE) {

@@ -236,24 +236,37 @@ static int on_link(struct head *h, struct cursor c)
 	}
 }
 
-/* "bytes 5-9/10": where it starts is all we need. */
-static void on_content_range(struct head *h, struct cursor c)
+/* Any number of digits, at least one; false beyond what a file can have. */
+static bool read_place(struct cursor *c, uint64_t *out)
 {
 	uint64_t n = 0;
+
+	if (cursor_done(c) || *c->p < '0' || *c->p > '9')
+		return false;
+	for (; c->p < c->end && *c->p >= '0' && *c->p <= '9'; c->p++) {
+		if (n > UINT64_MAX / 100)
+			return false;
+		n = n * 10 + (uint64_t)(*c->p - '0');
+	}
+	*out = n;
+	return true;
+}
+
+/* "bytes 5-9/10": of how many is not asked. */
+static void on_content_range(struct head *h, struct cursor c)
+{
+	uint64_t start;
+	uint64_t last;
 
 	trim(&c);
 	if (!starts_with(&c, "bytes "))
 		return;
 	c.p += strlen("bytes ");
-	if (cursor_done(&c) || *c.p < '0' || *c.p > '9')
+	if (!read_place(&c, &start))
 		return;
-	for (; c.p < c.end && *c.p >= '0' && *c.p <= '9'; c.p++) {
-		if (n > UINT64_MAX / 100)
-			return;
-		n = n * 10 + (uint64_t)(*c.p - '0');
-	}
 	h->ranged = cursor_skip_char(&c, '-');
-	h->range_start = n;
+	h->range_start = start;
+	h->range_end = h->ranged && read_place(&c, &last) ? last + 1 : 0;
 }
 
 int head_line(struct head *h, const char *p, size_t n, int64_t wall_s)

@@ -20,6 +20,7 @@ struct head {
 	bool html;   /* content type says web page */
 	bool ranged; /* there was a good Content-Range */
 	uint64_t range_start;
+	uint64_t range_end;    /* behind its last byte; 0: not said */
 	int64_t limited_s;     /* RateLimit: nothing remains for so long; -1 */
 	int64_t retry_after_s; /* Retry-After; -1 */
 	char error_code[64];   /* X-Error-Code */

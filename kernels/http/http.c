@@ -137,6 +137,20 @@ bool http_is_cancelled(const struct http *h)
 	return hosts_stopped(h->hosts);
 }
 
+int64_t http_deadline_ms(const struct http *h)
+{
+	return h->options.deadline_ms;
+}
+
+bool http_has_token(struct http *h)
+{
+	char token[TOKEN_MAX + 1];
+	bool has = token_get(h->token, token);
+
+	explicit_bzero(token, sizeof(token));
+	return has;
+}
+
 /* ---- URLs ---- */
 
 static char *url_part(CURLU *u, CURLUPart part, unsigned flags)

@@ -52,7 +52,8 @@ bool http_is_cancelled(const struct http *h);
 
 struct http_sink {
 	/* Called before the first byte of a good answer: `from` is where the
-	 * bytes start (the range asked for, or 0 when it was ignored). */
+	 * bytes start (the range asked for, or 0 when it was ignored: then
+	 * the whole follows, whatever `until` said). */
 	int (*begin)(struct http_sink *s, uint64_t from, struct err *err);
 	int (*write)(struct http_sink *s, const void *p, size_t n,
 		     struct err *err);
@@ -63,10 +64,21 @@ struct http_request {
 	const char *endpoint; /* label for counting: "refs", "tree", … */
 	bool authorize;	      /* send the token, if there is one */
 	uint64_t from;	      /* resume at this byte; 0: whole */
+	uint64_t until;	      /* the byte behind the last one; 0: to the end */
 	uint64_t limit;	      /* largest body accepted, bytes */
 	struct http_sink *sink;
 	const bool *cancelled; /* read with __atomic; NULL: never */
 	int64_t *progress_ms;  /* set (__atomic) at progress; NULL ok */
+	/* In and out, NULL: not wanted. The URL on another origin that gave a
+	 * good answer (a signed link), known before begin() is called. When
+	 * not empty it is asked in place of `url`, without the token; when it
+	 * refuses (4xx) or redirects it is emptied and `url` asked again,
+	 * which is no failure. For one call at a time; parts copy it. */
+	struct text *place;
+	/* A large body: a connection of its own, driven on the caller's
+	 * thread. All others share one thread, on which the sink is called:
+	 * it must not block there. */
+	bool apart;
 	/* A POST of these bytes; always sent whole, its answer never resumed:
 	 * a further try calls begin() with 0 again. NULL: a GET. */
 	const void *body;

@@ -29,6 +29,9 @@ struct call {
 	struct err why;
 	struct http_url first; /* of the request */
 	struct http_url here;  /* of this hop */
+	struct http_url place; /* what is asked in place of the first one */
+	bool placed;	       /* this try has begun there */
+	bool renewed;	       /* it was no good, and is asked no more */
 	bool stream;  /* may go on in the middle; progress moves the deadline */
 	bool foreign; /* this try has left the first origin */
 	bool begun;   /* in this hop, the sink's begin() was called */
@@ -37,26 +40,13 @@ struct call {
 	unsigned failures;
 	unsigned patience; /* how many failures of this kind are too few */
 	uint64_t at;	   /* where the sink stands */
+	uint64_t until;	   /* byte behind the part; 0: to the end */
 	uint64_t got;	   /* bytes of good body in this try */
 	uint64_t mark;	   /* where the sink stood at the last progress */
 	uint64_t skipped;  /* bytes of bad body in this hop */
 	int64_t hint_ms;   /* the host's wish; -1 */
 	char token[TOKEN_MAX + 1];
 };
-
-int64_t http_deadline_ms(const struct http *h)
-{
-	return h->options.deadline_ms;
-}
-
-bool http_has_token(struct http *h)
-{
-	char token[TOKEN_MAX + 1];
-	bool has = token_get(h->token, token);
-
-	explicit_bzero(token, sizeof(token));
-	return has;
-}
 
 /* ---- the body ---- */
 
@@ -84,25 +74,51 @@ static int too_large(struct call *c)
 		       c->here.shown, c->req->limit);
 }
 
+/* Where the bytes are, for who asks for more of them. */
+static void keep_place(struct call *c)
+{
+	struct text *place = c->req->place;
+
+	/* Or it is the very one that was given. */
+	if (!place || !c->foreign || c->hop.url == text_str(place))
+		return;
+	text_clear(place);
+	if (strlen(c->hop.url) <= place->limit)
+		text_add(place, c->hop.url);
+}
+
+static bool is_asked_part(const struct call *c)
+{
+	const struct head *head = &c->hop.head;
+	uint64_t until = c->hop.until;
+
+	if ((!c->hop.from && !until) || !head->ranged ||
+	    head->range_start != c->hop.from)
+		return false;
+	return !until || (head->range_end && head->range_end <= until);
+}
+
 /* The sink hears where the bytes start. */
 static int begin(struct call *c)
 {
-	const struct head *head = &c->hop.head;
 	uint64_t from = 0;
 
 	if (c->hop.status == 206) {
 		from = c->hop.from;
-		if (!from || !head->ranged || head->range_start != from)
+		if (!is_asked_part(c))
 			return err_set(&c->why, EIO,
 				       "%s: the server answered with another "
 				       "part than was asked for",
 				       c->here.shown);
+	} else {
+		c->until = 0;
 	}
 	if (from > c->req->limit ||
 	    (c->hop.length > 0 &&
 	     (uint64_t)c->hop.length > c->req->limit - from))
 		return too_large(c);
 	tell_head(c);
+	keep_place(c);
 	c->at = from;
 	c->begun = true;
 	return c->req->sink->begin(c->req->sink, from, &c->why);
@@ -114,6 +130,7 @@ static void note_progress(struct call *c)
 	int64_t now = io_now_ms();
 
 	c->mark = c->at;
+	c->renewed = false;
 	if (c->stream) {
 		c->failures = 0;
 		c->hop.deadline_ms = now + c->h->options.deadline_ms;
@@ -131,7 +148,7 @@ static int take(struct call *c, const void *p, size_t n)
 		if (r < 0)
 			return r;
 	}
-	if (n > c->req->limit - c->at)
+	if (n > c->req->limit - c->at || (c->until && n > c->until - c->at))
 		return too_large(c);
 	r = c->req->sink->write(c->req->sink, p, n, &c->why);
 	if (r < 0)
@@ -260,6 +277,11 @@ static void set_secrets(struct call *c, bool first)
 		c->resp->token_sent = c->hop.token || c->hop.userpwd;
 }
 
+static bool is_whole_part(const struct call *c)
+{
+	return c->begun && c->until && c->at == c->until;
+}
+
 /* One exchange, with its place in the call. */
 static int exchange(struct call *c, const char *url, bool first)
 {
@@ -272,15 +294,17 @@ static int exchange(struct call *c, const char *url, bool first)
 	c->hop.body = on_body;
 	c->hop.cancelled = c->req->cancelled;
 	c->hop.from = c->whole || c->req->body ? 0 : c->at;
+	c->hop.until = c->whole || c->req->body ? 0 : c->until;
 	set_secrets(c, first);
-	http_count(c->h, first	      ? c->req->endpoint
-			 : c->foreign ? "cdn"
-				      : "redirect");
+	http_count(c->h, c->foreign ? "cdn"
+			 : first    ? c->req->endpoint
+				    : "redirect");
 	r = http_hop(c->h, &c->hop, &c->why);
 	explicit_bzero(c->token, sizeof(c->token));
 	if (c->refused)
 		return c->refused;
-	if (r == -EMSGSIZE)
+	/* All of a part is here, however the connection ended then. */
+	if (r == -EMSGSIZE || (r == -EAGAIN && is_whole_part(c)))
 		r = 0;
 	if (r < 0)
 		(void)err_wrap(&c->why, r, "%s", c->here.shown);
@@ -360,18 +384,14 @@ static int end_try(struct call *c, const char *url)
 	return c->refused;
 }
 
-/* From the first URL on: a signed link that a redirect gave may be old. */
-static int try_once(struct call *c)
+/* From here on, along its redirects. */
+static int go(struct call *c, const char *from)
 {
 	char *url = NULL; /* owned */
 	int r = 0;
 
-	c->here = c->first;
-	c->foreign = false;
-	c->got = 0;
-	c->hint_ms = -1;
 	for (unsigned hop = 0; !r; hop++) {
-		const char *at = url ? url : c->req->url;
+		const char *at = url ? url : from;
 
 		r = exchange(c, at, hop == 0);
 		if (r < 0 || !is_redirect(c->hop.status)) {
@@ -387,8 +407,92 @@ static int try_once(struct call *c)
 		url = c->hop.location;
 		c->hop.location = NULL;
 	}
-	http_hop_done(&c->hop);
 	free(url);
+	return r;
+}
+
+/* ---- the place ---- */
+
+/* Is it known where the bytes are? It leads where a redirect could. */
+static bool has_place(struct call *c)
+{
+	struct text *place = c->req->place;
+	struct err bad = ERR_INIT;
+
+	if (!place || !place->len)
+		return false;
+	if (!text_failed(place) &&
+	    http_url_follow(&c->place, &c->first, text_str(place), &bad) == 0)
+		return true;
+	text_clear(place);
+	return false;
+}
+
+/* Not where they are any more? The first time in a while that is no failure,
+ * and the URL is asked at once. */
+static bool is_moved(struct call *c, int r)
+{
+	long status = c->hop.status;
+	bool moved =
+		!r && (is_redirect(status) ||
+		       (status >= 400 && status < 500 && !may_pass(status)));
+
+	if (moved || (r == -EAGAIN && !c->got && !c->refused))
+		text_clear(c->req->place);
+	if (!moved || c->renewed)
+		return false;
+	c->renewed = true;
+	return true;
+}
+
+/* The bytes come from where they were found before. 1: they do not. */
+static int go_to_place(struct call *c)
+{
+	int r;
+
+	c->here = c->place;
+	c->foreign = true;
+	r = exchange(c, text_str(c->req->place), false);
+	http_hop_done(&c->hop);
+	if (is_moved(c, r))
+		return 1;
+	if (r < 0)
+		return r;
+	if (!is_redirect(c->hop.status))
+		return end_try(c, c->hop.url);
+	(void)err_set(&c->why, EIO, "%s: a signed link led to another place",
+		      c->here.shown);
+	return again(c, 1);
+}
+
+static int go_home(struct call *c)
+{
+	if (c->placed) {
+		int r = hosts_wait(c->h->hosts, c->first.host, 0,
+				   patient_until_ms(c), c->req->cancelled,
+				   &c->why);
+
+		if (r < 0)
+			return r;
+	}
+	c->here = c->first;
+	c->foreign = false;
+	return go(c, c->req->url);
+}
+
+/* From the first URL on, unless it is known where that leads: a signed link
+ * may be old. */
+static int try_once(struct call *c)
+{
+	int r = 1;
+
+	c->got = 0;
+	c->hint_ms = -1;
+	if (c->placed)
+		r = go_to_place(c);
+	if (r > 0)
+		r = go_home(c);
+	http_hop_done(&c->hop);
 	lock_take(&c->h->mu);
 	c->h->bytes += c->got;
 	lock_drop(&c->h->mu);
@@ -402,7 +506,8 @@ static int before_try(struct call *c, int64_t not_before_ms)
 {
 	const struct err last = c->why;
 	struct err why = ERR_INIT;
-	int r = hosts_wait(c->h->hosts, c->first.host, not_before_ms,
+	const struct http_url *to = c->placed ? &c->place : &c->first;
+	int r = hosts_wait(c->h->hosts, to->host, not_before_ms,
 			   c->failures ? c->hop.deadline_ms
 				       : patient_until_ms(c),
 			   c->req->cancelled, &why);
@@ -411,7 +516,7 @@ static int before_try(struct call *c, int64_t not_before_ms)
 		return err_set(&c->why, ETIMEDOUT, "%s; the last try: %s",
 			       err_text(&why), err_text(&last));
 	if (r < 0)
-		return err_set(&c->why, -r, "%s: %s", c->first.shown,
+		return err_set(&c->why, -r, "%s: %s", to->shown,
 			       err_text(&why));
 	return 0;
 }
@@ -437,8 +542,10 @@ static int try_all(struct call *c)
 	int64_t not_before_ms = 0;
 
 	for (;;) {
-		int r = before_try(c, not_before_ms);
+		int r;
 
+		c->placed = has_place(c);
+		r = before_try(c, not_before_ms);
 		if (r < 0)
 			return r;
 		r = try_once(c);
@@ -455,8 +562,8 @@ static int try_all(struct call *c)
 	}
 }
 
-static int get(struct http *h, const struct http_request *req, bool stream,
-	       struct http_response *resp, struct err *err)
+int http_call(struct http *h, const struct http_request *req, bool stream,
+	      struct http_response *resp, struct err *err)
 {
 	struct http_response unused;
 	struct call c = { .hop = { .location = NULL },
@@ -465,6 +572,7 @@ static int get(struct http *h, const struct http_request *req, bool stream,
 			  .resp = resp ? resp : &unused,
 			  .stream = stream,
 			  .at = req->from,
+			  .until = req->until,
 			  .mark = req->from,
 			  .why = ERR_INIT };
 	int r;
@@ -490,54 +598,5 @@ static int get(struct http *h, const struct http_request *req, bool stream,
 int http_get(struct http *h, const struct http_request *req,
 	     struct http_response *resp, struct err *err)
 {
-	return get(h, req, true, resp, err);
-}
-
-/* ---- into memory ---- */
-
-struct text_sink {
-	struct http_sink sink; /* first */
-	struct text *out;
-	size_t start; /* what was in it before */
-};
-
-static int text_begin(struct http_sink *s, uint64_t from, struct err *err)
-{
-	struct text_sink *t = (struct text_sink *)s;
-
-	(void)from;
-	(void)err;
-	t->out->len = t->start;
-	if (t->out->s)
-		t->out->s[t->start] = '\0';
-	return 0;
-}
-
-static int text_write(struct http_sink *s, const void *p, size_t n,
-		      struct err *err)
-{
-	struct text_sink *t = (struct text_sink *)s;
-
-	text_add_bytes(t->out, p, n);
-	if (text_failed(t->out))
-		return err_errno(err, -text_failed(t->out), "an answer");
-	return 0;
-}
-
-int http_get_text(struct http *h, struct http_request *req, struct text *out,
-		  struct http_response *resp, struct err *err)
-{
-	struct text_sink t = {
-		.sink = { .begin = text_begin, .write = text_write },
-		.out = out,
-		.start = out->len,
-	};
-	int r;
-
-	req->sink = &t.sink;
-	req->from = 0;
-	req->limit = out->limit - out->len;
-	r = get(h, req, false, resp, err);
-	req->sink = NULL;
-	return r;
+	return http_call(h, req, true, resp, err);
 }

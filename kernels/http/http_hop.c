@@ -8,6 +8,7 @@
 #include "token.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,11 +311,20 @@ static int set_body(struct exchange *x)
 		       : 0;
 }
 
+static void print_range(char *to, size_t room, const struct http_hop *hop)
+{
+	if (hop->until)
+		(void)snprintf(to, room, "%" PRIu64 "-%" PRIu64, hop->from,
+			       hop->until - 1);
+	else
+		(void)snprintf(to, room, "%" PRIu64 "-", hop->from);
+}
+
 static int set_request(struct http *h, struct exchange *x)
 {
 	const struct http_library *curl = x->handle->curl;
 	CURL *e = x->handle->easy;
-	char range[32];
+	char range[48];
 	int bad = set_manners(h, x->handle) < 0 || set_trust(h, x) < 0;
 	int r;
 
@@ -335,9 +345,8 @@ static int set_request(struct http *h, struct exchange *x)
 		bad |= set_body(x) < 0;
 	if (x->hop->direct)
 		bad |= curl->easy_setopt(e, CURLOPT_PROXY, "") != 0;
-	if (x->hop->from) {
-		(void)snprintf(range, sizeof(range), "%llu-",
-			       (unsigned long long)x->hop->from);
+	if (x->hop->from || x->hop->until) {
+		print_range(range, sizeof(range), x->hop);
 		bad |= curl->easy_setopt(e, CURLOPT_RANGE, range) != 0;
 	}
 	return bad ? -EIO : 0;

@@ -73,7 +73,8 @@ struct http_hop {
 	const char *url;
 	const char *token; /* NULL: no authorization */
 	bool direct;	   /* past all proxies */
-	uint64_t from;	   /* 0: no range */
+	uint64_t from;	   /* 0: no range, unless there is an end */
+	uint64_t until;	   /* byte behind the range; 0: to the end */
 	/* Of what is asked for here, only the body, its type, and `accept`
 	 * count; the other two say what goes to this host. */
 	const struct http_request *req;
@@ -98,6 +99,11 @@ struct http_hop {
  */
 int http_hop(struct http *h, struct http_hop *hop, struct err *err);
 void http_hop_done(struct http_hop *hop);
+
+/* http_get(); `stream`: may go on in the middle, and progress moves the
+ * deadline. */
+int http_call(struct http *h, const struct http_request *req, bool stream,
+	      struct http_response *resp, struct err *err);
 
 /* One more request with this label, for the reports. */
 void http_count(struct http *h, const char *label);

@@ -288,6 +288,24 @@ static void serves_a_folder_of_owners(void **state)
 	says(b, "build/");
 }
 
+static void gives_no_part_of_a_file(void **state)
+{
+	struct bed *b = *state;
+	const struct repo_id repo = id("acme/relu");
+	char commit[REF_COMMIT_LEN + 1];
+	struct taker t = { .then = NULL };
+	struct source_file f = { .repo = &repo,
+				 .commit = commit,
+				 .path = BUILD "/deep/a.txt",
+				 .size = SOURCE_SIZE_UNKNOWN,
+				 .until = 2 };
+
+	assert_int_equal(commit_of(b, "acme/relu", "main", commit), 0);
+	assert_int_equal(b->source->ops->file(b->source, &f, &t.sink, &b->err),
+			 -EOPNOTSUPP);
+	says(b, "gives no parts");
+}
+
 static void serves_a_folder_that_is_one_repository(void **state)
 {
 	struct bed *b = *state;
@@ -748,6 +766,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(serves_a_folder_of_owners),
+		TEST(gives_no_part_of_a_file),
 		TEST(serves_a_folder_that_is_one_repository),
 		TEST(versions_are_folders_and_files_of_refs),
 		TEST(a_commit_is_named_by_its_content_alone),

@@ -496,6 +496,51 @@ static void takes_a_file_of_the_size_that_is_listed(void **state)
 	}
 }
 
+static const struct {
+	const char *answer;
+	int result;
+	const char *says;
+} shares[] = {
+	{ "HTTP/1.1 206 Part\r\nContent-Range: bytes 1-2/5\r\n" LAST "el", 0,
+	  "" },
+	{ "HTTP/1.1 206 Part\r\nContent-Range: bytes 1-1/5\r\n" LAST "e",
+	  -EPROTO, "sends 2 bytes and lists 3" },
+	{ OK "hello", 0, "" }, /* it was not refused */
+};
+
+static void takes_a_part_of_a_file(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N(shares); i++) {
+		struct server_row rows[] = {
+			{ "/", shares[i].answer, 0, true, 0, 0 },
+		};
+		const struct source_file f = { .repo = &repo,
+					       .commit = COMMIT,
+					       .path = "x",
+					       .size = 5,
+					       .from = 1,
+					       .until = 3 };
+		struct keeper k = {
+			.sink = { .begin = keeper_begin,
+				  .write = keeper_write },
+			.got = TEXT_INIT(100),
+		};
+		struct world w;
+		int r;
+
+		world_init(&w, rows, N(rows));
+		r = w.source->ops->file(w.source, &f, &k.sink, &w.err);
+		if (r != shares[i].result)
+			fail_msg("%s: %d, %s", shares[i].answer, r, w.err.text);
+		assert_says(&w, shares[i].says);
+		assert_true(server_was_asked(&w.server, 0,
+					     "\r\nRange: bytes=1-2\r\n"));
+		text_done(&k.got);
+		world_done(&w);
+	}
+}
+
 /* ---- the URL of a source ---- */
 
 static int make(struct source **out, const char *url, struct err *err)
@@ -570,6 +615,7 @@ int main(void)
 		cmocka_unit_test(lists_the_kernels_of_an_owner),
 		cmocka_unit_test(a_hub_may_be_unable_to_list),
 		cmocka_unit_test(takes_a_file_of_the_size_that_is_listed),
+		cmocka_unit_test(takes_a_part_of_a_file),
 		cmocka_unit_test(refuses_urls_that_are_no_endpoint),
 	};
 

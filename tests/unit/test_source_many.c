@@ -416,6 +416,95 @@ static void a_sink_that_refuses_is_no_fault_of_the_address(void **state)
 	world_done(&w);
 }
 
+/* Nor is it an occasion to ask the next one. */
+static void that_parts_are_not_to_be_had_is_an_answer(void **state)
+{
+	struct http_sink sink = { .begin = begin };
+	const struct source_file f = { .repo = &both,
+				       .commit = FAKE_C1,
+				       .path = "a",
+				       .size = 5,
+				       .until = 2 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	w.fakes[0].fails[FAKE_FILE] = -EOPNOTSUPP;
+	assert_int_equal(w.source->ops->file(w.source, &f, &sink, &w.err),
+			 -EOPNOTSUPP);
+	assert_asked(&w, 1, 0);
+	assert_false(source_is_down(&w.fakes[0].source));
+	world_done(&w);
+}
+
+static int part_begin(struct http_sink *s, uint64_t from, struct err *err)
+{
+	(void)s;
+	(void)from;
+	(void)err;
+	return 0;
+}
+
+static int part_write(struct http_sink *s, const void *p, size_t n,
+		      struct err *err)
+{
+	(void)s;
+	(void)p;
+	(void)n;
+	(void)err;
+	return 0;
+}
+
+static struct source_file cut_asks[2];
+
+/* Gives two bytes of the part and is silent, then is content. */
+static int cut_file(struct source *s, const struct source_file *f,
+		    struct http_sink *sink, struct err *err)
+{
+	int r = fake_enter(s, FAKE_FILE, err);
+
+	assert_true(r >= -EIO);
+	cut_asks[r ? 0 : 1] = *f;
+	if (!r)
+		return 0;
+	assert_int_equal(sink->begin(sink, f->from, err), 0);
+	assert_int_equal(sink->write(sink, "xx", 2, err), 0);
+	return r;
+}
+
+static void a_cut_part_goes_on_at_the_next_address(void **state)
+{
+	struct http_sink sink = { .begin = part_begin, .write = part_write };
+	struct text place = TEXT_INIT(10);
+	const struct source_file f = { .repo = &both,
+				       .commit = FAKE_C1,
+				       .path = "a",
+				       .size = 9,
+				       .from = 3,
+				       .until = 7,
+				       .place = &place,
+				       .apart = true };
+	struct source_ops ops;
+	struct world w;
+
+	(void)state;
+	world_init(&w, true);
+	ops = *w.fakes[0].source.ops;
+	ops.file = cut_file;
+	w.fakes[0].source.ops = &ops;
+	w.fakes[1].source.ops = &ops;
+	w.fakes[0].fails[FAKE_FILE] = -EIO;
+	assert_int_equal(w.source->ops->file(w.source, &f, &sink, &w.err), 0);
+	assert_int_equal(cut_asks[0].from, 3);
+	assert_int_equal(cut_asks[1].from, 5);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(cut_asks[i].until, 7);
+		assert_ptr_equal(cut_asks[i].place, &place);
+		assert_true(cut_asks[i].apart);
+	}
+	world_done(&w);
+}
+
 static void a_mirror_s_no_does_not_lead_to_the_next_source(void **state)
 {
 	struct source_options o = { .store = NULL };
@@ -465,6 +554,8 @@ int main(void)
 		cmocka_unit_test(a_mirror_s_no_is_no_distrust),
 		cmocka_unit_test(
 			a_sink_that_refuses_is_no_fault_of_the_address),
+		cmocka_unit_test(that_parts_are_not_to_be_had_is_an_answer),
+		cmocka_unit_test(a_cut_part_goes_on_at_the_next_address),
 		cmocka_unit_test(
 			a_mirror_s_no_does_not_lead_to_the_next_source),
 	};
