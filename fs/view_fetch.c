@@ -64,10 +64,17 @@ static void fetch_one(struct view *v, const struct repo_id *repo,
 		      struct tree *tree, const char *first)
 {
 	char dir[VIEW_TARGET_MAX];
+	const struct fetch_files files = {
+		.repo = repo,
+		.commit = commit,
+		.dir = dir,
+		.tree = tree,
+		.first = first,
+	};
 
 	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
 	/* What cannot be queued now is fetched when it is read. */
-	(void)fetch_build(v->world->fetch, repo, commit, dir, tree, first);
+	(void)fetch_build(v->world->fetch, &files, FETCH_SOON);
 }
 
 static void fetch_needed(struct view *v, const struct pick *p)

@@ -94,7 +94,7 @@ bool fetch_cancel(struct fetch *f, struct fetch_waiter *w)
 	*pp = w->next;
 	w->digest = NULL;
 	if (!fl->waiters && fl->kept)
-		fetch_flight_lane_locked(f, fl, POOL_LATER);
+		fetch_flight_lane_locked(f, fl, fl->kept_lane);
 	else if (!fl->waiters)
 		(void)fetch_flight_end_locked(f, fl, &gone);
 	fetch_work_schedule_locked(f);
@@ -319,8 +319,8 @@ void fetch_free(struct fetch *f)
 		(void)lock_wait(&f->lock, &f->changed, -1);
 	lock_drop(&f->lock);
 	map_done(&f->flights);
-	free(f->queue[POOL_NOW].v);
-	free(f->queue[POOL_LATER].v);
+	for (int i = 0; i < POOL_LANES; i++)
+		free(f->queue[i].v);
 	(void)pthread_cond_destroy(&f->changed);
 	lock_done(&f->lock);
 	free(f);
@@ -335,7 +335,9 @@ void fetch_report(struct fetch *f, struct text *out)
 
 	lock_take(&f->lock);
 	running = f->running;
-	queued = f->flights.count + fetch_build_left_locked(f) + f->looking;
+	queued = f->flights.count + f->looking;
+	for (int i = 0; i < POOL_LANES; i++)
+		queued += fetch_build_left_locked(f, (enum pool_lane)i);
 	queued = queued > running ? queued - running : 0;
 	done = f->done;
 	failed = f->failed;

@@ -5,8 +5,8 @@
 /*
  * The downloader: one download per blob, however many ask, here and (through
  * the store's locks) on this host. Waiters hang on the blob and hold no
- * thread. Wanted *now* goes before wanted *later*; smaller before larger
- * within each. When the last waiter of a blob that nobody else wanted leaves,
+ * thread. What has a waiter goes before what is wanted *soon*, and that before
+ * what is wanted *later*; smaller before larger within each. When the last waiter of a blob that nobody else wanted leaves,
  * its download stops.
  */
 
@@ -62,14 +62,28 @@ bool fetch_cancel(struct fetch *f, struct fetch_waiter *w);
  * anybody's. For a timer, at least once a second: all workers may hang.
  */
 void fetch_expire(struct fetch *f, int64_t now_ms);
+enum fetch_want {
+	FETCH_SOON,  /* somebody is importing it: all workers but two */
+	FETCH_LATER, /* nobody waits: at most half of them */
+};
+
+/* A build's files: `dir` is the listing's folder from the repository's root,
+ * `first` (NULL: none) a path in the listing that goes in front. */
+struct fetch_files {
+	const struct repo_id *repo;
+	const char *commit;
+	const char *dir;
+	struct tree *tree;
+	const char *first;
+};
+
 /*
- * Fetch every file of a build's listing that is not there, wanted later
- * except `first` (a path in the listing, NULL: none), which goes in front.
- * `dir` is the listing's folder from the repository's root. Returns at once.
- * Failures are logged by who waits; nobody does: at debug level here.
+ * Fetch every file of them that is not there. Returns at once; what was wanted
+ * later and is wanted soon now moves up. Failures are logged by who waits;
+ * nobody does: at debug level here.
  */
-int fetch_build(struct fetch *f, const struct repo_id *repo, const char *commit,
-		const char *dir, struct tree *tree, const char *first);
+int fetch_build(struct fetch *f, const struct fetch_files *files,
+		enum fetch_want want);
 /* fetch_ask, waiting; for verbs. Downloads on this thread unless a worker is
  * at it already, so that a worker of the pool may call it too. */
 int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err);

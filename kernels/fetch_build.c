@@ -11,7 +11,7 @@
 #include <string.h>
 
 /*
- * Whole builds, wanted later. A build costs a list of its files by size; a
+ * Whole builds, that nobody waits for as such. A build costs a list of its files by size; a
  * flight of one is made only when a worker is free for it, so that 100,000
  * files are one entry in a queue and not 100,000.
  */
@@ -51,21 +51,21 @@ void fetch_build_note_locked(struct build *b, int r)
 		b->at = b->count;
 }
 
-uint64_t fetch_build_left_locked(const struct fetch *f)
+uint64_t fetch_build_left_locked(const struct fetch *f, enum pool_lane lane)
 {
 	uint64_t n = 0;
 
 	for (const struct build *b = f->builds; b; b = b->next)
-		n += b->count - b->at;
+		n += b->lane == lane ? b->count - b->at : 0;
 	return n;
 }
 
-struct build *fetch_build_best_locked(struct fetch *f)
+struct build *fetch_build_best_locked(struct fetch *f, enum pool_lane lane)
 {
 	struct build *best = NULL;
 
 	for (struct build *b = f->builds; b; b = b->next) {
-		if (b->at < b->count &&
+		if (b->lane == lane && b->at < b->count &&
 		    (!best ||
 		     b->files[b->at].size < best->files[best->at].size))
 			best = b;
@@ -121,10 +121,10 @@ struct flight *fetch_build_take_locked(struct fetch *f, struct build *b)
 	f->looking--;
 	other = fl ? fetch_flight_find_locked(f, &fl->digest, fl->size) : NULL;
 	if (other)
-		other->kept = true;
+		fetch_flight_keep_locked(f, other, b->lane);
 	if (fl) {
 		fl->kept = true;
-		fl->lane = POOL_LATER;
+		fl->lane = fl->kept_lane = b->lane;
 		if (!other && !f->stopping &&
 		    fetch_flight_list_locked(f, fl, FLIGHT_RUNNING) == 0) {
 			fl->build = b; /* keeps the count taken above */
@@ -167,18 +167,17 @@ static int list_files(struct build *b)
 	return 0;
 }
 
-static struct build *build_new(const struct repo_id *repo, const char *commit,
-			       const char *dir, struct tree *tree)
+static struct build *build_new(const struct fetch_files *files)
 {
 	struct build *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		return NULL;
-	b->repo = *repo;
-	b->tree = tree_ref(tree);
-	b->dir = text_dup(dir, strlen(dir));
+	b->repo = *files->repo;
+	b->tree = tree_ref(files->tree);
+	b->dir = text_dup(files->dir, strlen(files->dir));
 	if (!b->dir || list_files(b) < 0 ||
-	    text_copy(b->commit, sizeof(b->commit), commit) < 0) {
+	    text_copy(b->commit, sizeof(b->commit), files->commit) < 0) {
 		build_free(b);
 		return NULL;
 	}
@@ -186,17 +185,19 @@ static struct build *build_new(const struct repo_id *repo, const char *commit,
 }
 
 /* `fl` is listed, joined with who wants the same, or freed. */
-static void put_in_front(struct fetch *f, struct flight *fl)
+static void put_in_front(struct fetch *f, struct flight *fl,
+			 enum pool_lane lane)
 {
 	struct flight *other;
 
 	lock_take(&f->lock);
 	other = fetch_flight_find_locked(f, &fl->digest, fl->size);
 	if (other) {
-		other->kept = true;
+		fetch_flight_keep_locked(f, other, lane);
 		fetch_flight_lane_locked(f, other, POOL_NOW);
 	}
 	fl->kept = true;
+	fl->kept_lane = lane;
 	fl->lane = POOL_NOW;
 	if (other || f->stopping ||
 	    fetch_flight_list_locked(f, fl, FLIGHT_QUEUED) < 0)
@@ -206,24 +207,46 @@ static void put_in_front(struct fetch *f, struct flight *fl)
 }
 
 /* Is this build being fetched? Then it need not be listed again. */
-static bool is_listed_locked(const struct fetch *f, const struct repo_id *repo,
-			     const char *commit, const char *dir,
-			     const struct tree *tree) LOCK_REQUIRES(&f->lock)
+static struct build *find_locked(const struct fetch *f,
+				 const struct fetch_files *files)
+	LOCK_REQUIRES(&f->lock)
 {
-	for (const struct build *b = f->builds; b; b = b->next) {
-		if (b->tree == tree && repo_equal(&b->repo, repo) &&
-		    strcmp(b->commit, commit) == 0 && strcmp(b->dir, dir) == 0)
-			return true;
+	for (struct build *b = f->builds; b; b = b->next) {
+		if (b->tree == files->tree &&
+		    repo_equal(&b->repo, files->repo) &&
+		    strcmp(b->commit, files->commit) == 0 &&
+		    strcmp(b->dir, files->dir) == 0)
+			return b;
 	}
-	return false;
+	return NULL;
+}
+
+/* false: nobody has listed it. */
+static bool move_up_locked(struct fetch *f, const struct fetch_files *files,
+			   enum pool_lane lane) LOCK_REQUIRES(&f->lock)
+{
+	struct build *b = find_locked(f, files);
+	struct map_link *l = NULL;
+
+	if (!b || lane >= b->lane)
+		return b != NULL;
+	b->lane = lane;
+	while ((l = map_next(&f->flights, l))) {
+		struct flight *fl = map_item(l, struct flight, link);
+
+		if (fl->build == b)
+			fetch_flight_keep_locked(f, fl, lane);
+	}
+	fetch_work_schedule_locked(f);
+	return true;
 }
 
 /* Takes b. */
-static void list_build(struct fetch *f, struct build *b)
+static void list_build(struct fetch *f, struct build *b,
+		       const struct fetch_files *files)
 {
 	lock_take(&f->lock);
-	if (b->count && !f->stopping &&
-	    !is_listed_locked(f, &b->repo, b->commit, b->dir, b->tree)) {
+	if (b->count && !f->stopping && !move_up_locked(f, files, b->lane)) {
 		b->next = f->builds;
 		f->builds = b;
 		b = NULL;
@@ -233,32 +256,36 @@ static void list_build(struct fetch *f, struct build *b)
 	build_free(b);
 }
 
-int fetch_build(struct fetch *f, const struct repo_id *repo, const char *commit,
-		const char *dir, struct tree *tree, const char *first)
+int fetch_build(struct fetch *f, const struct fetch_files *files,
+		enum fetch_want want)
 {
-	uint32_t at = first ? tree_find(tree, first) : TREE_NONE;
+	enum pool_lane lane = want == FETCH_SOON ? POOL_SOON : POOL_LATER;
+	uint32_t at =
+		files->first ? tree_find(files->tree, files->first) : TREE_NONE;
 	struct tree_entry e = { .kind = TREE_FOLDER };
 	struct build *b;
 	bool listed;
 
-	if (strlen(commit) > REF_COMMIT_LEN)
+	if (strlen(files->commit) > REF_COMMIT_LEN)
 		return -EINVAL;
 	if (at != TREE_NONE)
-		tree_get(tree, at, &e);
+		tree_get(files->tree, at, &e);
 	if (e.kind == TREE_FILE) {
-		struct flight *fl = flight_of(repo, commit, dir, &e);
+		struct flight *fl =
+			flight_of(files->repo, files->commit, files->dir, &e);
 
 		if (fl)
-			put_in_front(f, fl);
+			put_in_front(f, fl, lane);
 	}
 	lock_take(&f->lock);
-	listed = is_listed_locked(f, repo, commit, dir, tree);
+	listed = move_up_locked(f, files, lane);
 	lock_drop(&f->lock);
 	if (listed)
 		return 0;
-	b = build_new(repo, commit, dir, tree);
+	b = build_new(files);
 	if (!b)
 		return -ENOMEM;
-	list_build(f, b);
+	b->lane = lane;
+	list_build(f, b, files);
 	return 0;
 }

@@ -70,10 +70,10 @@ int fetch_flight_list_locked(struct fetch *f, struct flight *fl,
 			     enum flight_state state)
 {
 	size_t most = f->flights.count + 1;
-	int r = fetch_queue_reserve(&f->queue[POOL_NOW], most);
+	int r = 0;
 
-	if (r == 0)
-		r = fetch_queue_reserve(&f->queue[POOL_LATER], most);
+	for (int i = 0; r == 0 && i < POOL_LANES; i++)
+		r = fetch_queue_reserve(&f->queue[i], most);
 	if (r == 0)
 		r = map_add(&f->flights, &fl->link, digest_short(&fl->digest));
 	if (r < 0)
@@ -116,6 +116,16 @@ void fetch_flight_lane_locked(struct fetch *f, struct flight *fl,
 		fetch_queue_push(&f->queue[lane], fl);
 	}
 	fl->lane = lane;
+}
+
+void fetch_flight_keep_locked(struct fetch *f, struct flight *fl,
+			      enum pool_lane lane)
+{
+	if (!fl->kept || lane < fl->kept_lane)
+		fl->kept_lane = lane;
+	fl->kept = true;
+	if (lane < fl->lane)
+		fetch_flight_lane_locked(f, fl, lane);
 }
 
 void fetch_flight_claim_locked(struct fetch *f, struct flight *fl)

@@ -35,15 +35,16 @@ struct flight {
 	char commit[REF_COMMIT_LEN + 1];
 	char *path;		      /* owned */
 	struct fetch_waiter *waiters; /* lk */
-	struct build *build;	 /* lk; counted in build.users; may be NULL */
-	enum flight_state state; /* lk */
-	enum pool_lane lane;	 /* lk */
-	bool listed;		 /* lk; can be found and joined */
-	bool kept;		 /* lk; a build wants it, waiters or not */
-	bool cancelled;		 /* __atomic */
-	int64_t since_ms;	 /* lk; first wanted, or its download began */
-	int64_t progress_ms;	 /* __atomic; HTTP_PROGRESS_BYTES of it */
-	int64_t again_ms;	 /* lk; of a parked one: when to look again */
+	struct build *build;	  /* lk; counted in build.users; may be NULL */
+	enum flight_state state;  /* lk */
+	enum pool_lane lane;	  /* lk */
+	bool listed;		  /* lk; can be found and joined */
+	bool kept;		  /* lk; a build wants it, waiters or not */
+	enum pool_lane kept_lane; /* lk; how urgently the build does */
+	bool cancelled;		  /* __atomic */
+	int64_t since_ms;	  /* lk; first wanted, or its download began */
+	int64_t progress_ms;	  /* __atomic; HTTP_PROGRESS_BYTES of it */
+	int64_t again_ms;	  /* lk; of a parked one: when to look again */
 	uint64_t order;	     /* first come, first served among equal sizes */
 	size_t at;	     /* lk; place in its queue */
 	struct flight *next; /* lk; in fetch.parked */
@@ -57,8 +58,8 @@ struct queue {
 	size_t room;
 };
 
-/* A listing whose files are wanted later. Its flights are made when a worker
- * has time for them, not before. */
+/* A listing whose files are wanted soon or later. Its flights are made when a
+ * worker has time for them, not before. */
 struct build_file {
 	uint64_t size;
 	uint32_t entry;
@@ -72,9 +73,10 @@ struct build {
 	struct tree *tree;	  /* counted */
 	struct build_file *files; /* owned; smallest first */
 	size_t count;
-	size_t at;	   /* lk; the next one */
-	unsigned failures; /* lk; in a row */
-	unsigned users;	   /* lk; flights that point here, and who looks */
+	size_t at;	     /* lk; the next one */
+	enum pool_lane lane; /* lk */
+	unsigned failures;   /* lk; in a row */
+	unsigned users;	     /* lk; flights that point here, and who looks */
 };
 
 /* A job of the pool that takes whatever is best when it runs. */
@@ -97,15 +99,15 @@ struct fetch {
 	struct lock lock;
 	pthread_cond_t changed; /* slots ended, flights ended, work came */
 	struct map flights;	/* lk */
-	struct queue queue[2];	/* lk; by lane */
-	struct flight *parked;	/* lk */
-	struct build *builds;	/* lk; owned */
-	struct slot slots[2][FETCH_SLOTS]; /* lk; by lane */
-	size_t pending[2];		   /* lk; submitted and not begun */
-	size_t busy;			   /* lk; slots */
-	uint64_t orders;		   /* lk */
-	bool polling;	  /* lk; a worker waits for parked ones */
-	bool stopping;	  /* lk */
+	struct queue queue[POOL_LANES];		    /* lk; by lane */
+	struct flight *parked;			    /* lk */
+	struct build *builds;			    /* lk; owned */
+	struct slot slots[POOL_LANES][FETCH_SLOTS]; /* lk; by lane */
+	size_t pending[POOL_LANES]; /* lk; submitted and not begun */
+	size_t busy;		    /* lk; slots */
+	uint64_t orders;	    /* lk */
+	bool polling;		    /* lk; a worker waits for parked ones */
+	bool stopping;		    /* lk */
 	uint64_t looking; /* lk; files of builds between list and flight */
 	uint64_t running; /* lk */
 	uint64_t done;	  /* lk */
@@ -129,9 +131,12 @@ void fetch_build_put_locked(struct fetch *f, struct build *b)
 	LOCK_REQUIRES(&f->lock);
 /* How a flight of it ended: a source that fails is not asked 100,000 times. */
 void fetch_build_note_locked(struct build *b, int r);
-uint64_t fetch_build_left_locked(const struct fetch *f) LOCK_REQUIRES(&f->lock);
-/* The build whose next file is the smallest, or NULL. */
-struct build *fetch_build_best_locked(struct fetch *f) LOCK_REQUIRES(&f->lock);
+/* How many files of builds in this lane are still to be looked at. */
+uint64_t fetch_build_left_locked(const struct fetch *f, enum pool_lane lane)
+	LOCK_REQUIRES(&f->lock);
+/* The build in this lane whose next file is the smallest, or NULL. */
+struct build *fetch_build_best_locked(struct fetch *f, enum pool_lane lane)
+	LOCK_REQUIRES(&f->lock);
 /*
  * Make a running flight of its next file: NULL when that one is in the
  * store, in flight, or memory is short. Lets the lock go and takes it again.
@@ -163,8 +168,11 @@ void fetch_flight_lift_locked(struct fetch *f, struct flight *fl)
 /* The caller's thread runs it from here on. */
 void fetch_flight_claim_locked(struct fetch *f, struct flight *fl)
 	LOCK_REQUIRES(&f->lock);
-/* Wanted now, or later after all. */
+/* Wanted now, or not so soon after all. */
 void fetch_flight_lane_locked(struct fetch *f, struct flight *fl,
+			      enum pool_lane lane) LOCK_REQUIRES(&f->lock);
+/* A build wants it, so urgently. */
+void fetch_flight_keep_locked(struct fetch *f, struct flight *fl,
 			      enum pool_lane lane) LOCK_REQUIRES(&f->lock);
 /*
  * Its end is decided: nobody finds it any more, its thread is told, and who

@@ -10,8 +10,8 @@
 /*
  * The pool is given jobs that stand for no flight: each takes the best one
  * there is when it runs, so that what became urgent, or is smaller,
- * overtakes. A job of the lane "later" may take what is wanted now; the other
- * way round it may not, or what nobody waits for would hold all workers.
+ * overtakes. A job of a lane may take what is wanted sooner; the other way
+ * round it may not, or what nobody waits for would hold all workers.
  *
  * What another process is fetching is *parked* and looked at again every
  * FETCH_POLL_MS. It is polled because there is nothing to wait on: flock has
@@ -65,24 +65,32 @@ static bool submit_locked(struct fetch *f, enum pool_lane lane)
 	return false;
 }
 
+static size_t pending_locked(const struct fetch *f) LOCK_REQUIRES(&f->lock)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < POOL_LANES; i++)
+		n += f->pending[i];
+	return n;
+}
+
 void fetch_work_schedule_locked(struct fetch *f)
 {
-	uint64_t later =
-		f->queue[POOL_LATER].count + fetch_build_left_locked(f);
-
 	if (f->stopping)
 		return;
-	while (f->pending[POOL_NOW] < f->queue[POOL_NOW].count &&
-	       submit_locked(f, POOL_NOW))
-		;
-	while (f->pending[POOL_LATER] < later && submit_locked(f, POOL_LATER))
-		;
-	if (f->parked && !f->polling &&
-	    f->pending[POOL_NOW] + f->pending[POOL_LATER] == 0)
+	for (int i = 0; i < POOL_LANES; i++) {
+		enum pool_lane lane = (enum pool_lane)i;
+		uint64_t work =
+			f->queue[lane].count + fetch_build_left_locked(f, lane);
+
+		while (f->pending[lane] < work && submit_locked(f, lane))
+			;
+	}
+	if (f->parked && !f->polling && pending_locked(f) == 0)
 		(void)submit_locked(f, POOL_NOW);
 	/* The one that polls must not sleep on when there is work, and the
 	 * pool may have no other thread. */
-	if (f->polling && f->pending[POOL_NOW] + f->pending[POOL_LATER] > 0)
+	if (f->polling && pending_locked(f) > 0)
 		pthread_cond_broadcast(&f->changed);
 }
 
@@ -105,26 +113,26 @@ static void requeue_due_locked(struct fetch *f) LOCK_REQUIRES(&f->lock)
 static struct flight *take_locked(struct fetch *f, enum pool_lane lane)
 	LOCK_REQUIRES(&f->lock)
 {
-	struct flight *fl = NULL;
-
 	requeue_due_locked(f);
-	while (!fl && !f->stopping) {
-		struct build *b = NULL;
+	for (int i = 0; i <= (int)lane; i++) {
+		enum pool_lane from = (enum pool_lane)i;
+		struct flight *fl = NULL;
 
-		fl = fetch_queue_top(&f->queue[POOL_NOW]);
-		if (!fl && lane == POOL_LATER) {
-			fl = fetch_queue_top(&f->queue[POOL_LATER]);
-			b = fetch_build_best_locked(f);
+		while (!fl && !f->stopping) {
+			struct build *b = fetch_build_best_locked(f, from);
+
+			fl = fetch_queue_top(&f->queue[from]);
+			if (b && (!fl || b->files[b->at].size < fl->size))
+				fl = fetch_build_take_locked(f, b);
+			else if (!fl)
+				break;
+			else
+				fetch_flight_claim_locked(f, fl);
 		}
-		if (b && (!fl || b->files[b->at].size < fl->size)) {
-			fl = fetch_build_take_locked(f, b);
-			continue;
-		}
-		if (!fl)
-			return NULL;
-		fetch_flight_claim_locked(f, fl);
+		if (fl)
+			return fl;
 	}
-	return fl;
+	return NULL;
 }
 
 /* Wait until the first parked flight is due, or there is work. */
@@ -132,8 +140,7 @@ static void poll_locked(struct fetch *f) LOCK_REQUIRES(&f->lock)
 {
 	int64_t due = INT64_MAX;
 
-	if (!f->parked || f->polling || f->stopping ||
-	    f->pending[POOL_NOW] + f->pending[POOL_LATER] > 0)
+	if (!f->parked || f->polling || f->stopping || pending_locked(f) > 0)
 		return;
 	for (const struct flight *fl = f->parked; fl; fl = fl->next)
 		due = fl->again_ms < due ? fl->again_ms : due;
@@ -199,13 +206,10 @@ static void slot_run(struct pool_job *job)
 
 void fetch_work_init(struct fetch *f)
 {
-	for (size_t i = 0; i < FETCH_SLOTS; i++) {
-		f->slots[POOL_NOW][i].lane = POOL_NOW;
-		f->slots[POOL_LATER][i].lane = POOL_LATER;
-	}
-	for (size_t i = 0; i < 2 * FETCH_SLOTS; i++) {
+	for (size_t i = 0; i < POOL_LANES * FETCH_SLOTS; i++) {
 		struct slot *slot = &f->slots[i / FETCH_SLOTS][i % FETCH_SLOTS];
 
+		slot->lane = (enum pool_lane)(i / FETCH_SLOTS);
 		slot->job.run = slot_run;
 		slot->fetch = f;
 	}
@@ -213,7 +217,7 @@ void fetch_work_init(struct fetch *f)
 
 void fetch_work_withdraw_locked(struct fetch *f)
 {
-	for (size_t i = 0; i < 2 * FETCH_SLOTS; i++) {
+	for (size_t i = 0; i < POOL_LANES * FETCH_SLOTS; i++) {
 		struct slot *slot = &f->slots[i / FETCH_SLOTS][i % FETCH_SLOTS];
 
 		if (slot->busy && pool_withdraw(f->net, &slot->job) == 1) {

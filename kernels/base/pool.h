@@ -3,12 +3,15 @@
 #define BASE_POOL_H
 
 /*
- * Worker threads over two queues, *wanted now* and *wanted later*. Jobs of
- * the second queue hold at most half of the workers, so that what somebody
- * waits for never queues behind what might be useful. Threads are born when
- * there is work and none is idle, up to the limit; all signals are blocked
- * in them.
+ * Worker threads over three queues: *wanted now*, *wanted soon* and *wanted
+ * later*. Jobs of the second hold all workers but two, those of the third at
+ * most half, and those two together all but two, so that what somebody waits
+ * for never queues behind what might be useful. Threads are born when there
+ * is work and none is idle, up to the limit, and end when they have been idle
+ * for a while; all signals are blocked in them.
  */
+
+#include <stdint.h>
 
 struct err;
 struct pool;
@@ -20,12 +23,17 @@ struct pool_job {
 
 enum pool_lane {
 	POOL_NOW,
+	POOL_SOON,
 	POOL_LATER,
+	POOL_LANES,
 };
 
 /* `name` (at most 15 bytes) is the threads' name. */
 int pool_new(struct pool **out, const char *name, unsigned threads,
 	     struct err *err);
+/* How long an idle thread stays; said before the first job. Threads that
+ * were many for a moment must not cost memory for ever. */
+void pool_idle_ms(struct pool *pool, int64_t ms);
 /*
  * Runs what is queued no more (their `run` is called never: the caller has
  * already cancelled what waits on them) and joins all workers. Jobs may still

@@ -480,12 +480,31 @@ static inline struct tree *tree_with(const char *const *paths)
 	return t;
 }
 
+static inline int want_as(const char *in, struct tree *t, const char *first,
+			  enum fetch_want want)
+{
+	const struct fetch_files files = {
+		.repo = &repo,
+		.commit = COMMIT,
+		.dir = in,
+		.tree = t,
+		.first = first,
+	};
+
+	return fetch_build(fetch, &files, want);
+}
+
+static inline int want_build(const char *in, struct tree *t, const char *first)
+{
+	return want_as(in, t, first, FETCH_LATER);
+}
+
 /* Ask for a build, and give its listing back at once. */
 static inline void build_of(const char *const *paths, const char *first)
 {
 	struct tree *t = tree_with(paths);
 
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, first), 0);
+	assert_int_equal(want_build("", t, first), 0);
 	tree_unref(t);
 }
 

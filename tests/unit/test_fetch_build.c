@@ -42,6 +42,51 @@ static void takes_the_smallest_of_all_builds_first(void **state)
 	assert_order(order);
 }
 
+static void takes_what_is_wanted_soon_before_what_is_wanted_later(void **state)
+{
+	static const char *const later[] = { "2 file", "4 file", NULL };
+	static const char *const soon[] = { "30 file", "50 file", NULL };
+	static const char *const order[] = {
+		"1 plug", "70 a",   "30 file", "50 file",
+		"2 file", "4 file", NULL,
+	};
+	struct tree *t = tree_with(soon);
+	struct waiting w[2];
+
+	(void)state;
+	plug(&w[0]);
+	build_of(later, NULL);
+	assert_int_equal(want_as("", t, NULL, FETCH_SOON), 0);
+	assert_int_equal(ask(&w[1], "70 a"), -EINPROGRESS);
+	hold(NULL);
+	wait_report("\"running\": 0, \"queued\": 0, \"done\": 6");
+	assert_order(order);
+	tree_unref(t);
+}
+
+static void what_was_wanted_later_moves_up_when_it_is_wanted_soon(void **state)
+{
+	static const char *const later[] = { "2 file", "4 file", NULL };
+	static const char *const soon[] = { "30 file", "50 file", NULL };
+	static const char *const order[] = {
+		"1 plug", "30 file", "50 file", "2 file", "4 file", NULL,
+	};
+	struct tree *t = tree_with(soon);
+	struct waiting w;
+
+	(void)state;
+	plug(&w);
+	build_of(later, NULL);
+	assert_int_equal(want_as("", t, NULL, FETCH_LATER), 0);
+	assert_int_equal(want_as("", t, NULL, FETCH_SOON), 0);
+	/* and stays there */
+	assert_int_equal(want_as("", t, NULL, FETCH_LATER), 0);
+	hold(NULL);
+	wait_report("\"running\": 0, \"queued\": 0, \"done\": 5");
+	assert_order(order);
+	tree_unref(t);
+}
+
 static void what_was_put_off_is_urgent_when_asked_for_again(void **state)
 {
 	static const char *const files[] = { "9 file", "5 file", NULL };
@@ -116,10 +161,9 @@ static void brings_a_build_that_nobody_waits_for(void **state)
 
 	(void)state;
 	assert_int_equal(fetch_whole("7 file"), 0);
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, "29 file"),
-			 0);
+	assert_int_equal(want_build("", t, "29 file"), 0);
 	/* said again, it is the same build */
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, NULL), 0);
+	assert_int_equal(want_build("", t, NULL), 0);
 	tree_unref(t);
 	wait_report("\"running\": 0, \"queued\": 0, \"done\": 30");
 	for (unsigned i = 0; i < 30; i++) {
@@ -175,7 +219,7 @@ static void a_build_keeps_what_a_waiter_leaves(void **state)
 
 	(void)state;
 	hold("file");
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, NULL), 0);
+	assert_int_equal(want_build("", t, NULL), 0);
 	wait_inside(1);
 	assert_int_equal(ask(&w, "05 file"), -EINPROGRESS);
 	assert_true(fetch_cancel(fetch, &w.waiter));
@@ -203,8 +247,7 @@ static void names_files_from_the_repositorys_root(void **state)
 	tree_builder_free(b);
 	free(bytes);
 	fake.fault = GONE;
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "build/v", t, NULL),
-			 0);
+	assert_int_equal(want_build("build/v", t, NULL), 0);
 	wait_report("\"running\": 0, \"queued\": 0, \"done\": 0, "
 		    "\"failed\": 1");
 	assert_string_equal(fake.log[0], "build/v/pkg/x.py");
@@ -217,7 +260,7 @@ static void leaves_a_build_whose_files_all_fail(void **state)
 
 	(void)state;
 	fake.fault = GONE;
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, NULL), 0);
+	assert_int_equal(want_build("", t, NULL), 0);
 	wait_report("\"running\": 0, \"queued\": 0");
 	assert_int_equal(calls(), 3);
 	tree_unref(t);
@@ -229,7 +272,7 @@ static void steps_over_100000_files_that_are_there(void **state)
 
 	(void)state;
 	assert_int_equal(fetch_whole("0 x"), 0);
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, NULL), 0);
+	assert_int_equal(want_build("", t, NULL), 0);
 	tree_unref(t);
 	wait_report("\"running\": 0, \"queued\": 0, \"done\": 1,");
 	assert_int_equal(calls(), 0);
@@ -241,8 +284,7 @@ static void ends_in_the_middle_of_a_build(void **state)
 
 	(void)state;
 	hold("file");
-	assert_int_equal(fetch_build(fetch, &repo, COMMIT, "", t, "05 file"),
-			 0);
+	assert_int_equal(want_build("", t, "05 file"), 0);
 	wait_inside(1);
 	fetch_free(fetch);
 	fetch = NULL;
@@ -254,6 +296,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ONE(takes_what_is_urgent_first_and_small_first),
 		ONE(takes_the_smallest_of_all_builds_first),
+		ONE(takes_what_is_wanted_soon_before_what_is_wanted_later),
+		ONE(what_was_wanted_later_moves_up_when_it_is_wanted_soon),
 		ONE(what_was_put_off_is_urgent_when_asked_for_again),
 		FOUR(brings_a_build_that_nobody_waits_for),
 		ONE(puts_the_first_file_in_front),

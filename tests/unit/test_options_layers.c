@@ -144,7 +144,7 @@ static void defaults_stand_below_everything(void **state)
 	assert_int_equal(o.connect_timeout_ms, 10000);
 	assert_int_equal(o.stall_timeout_ms, 30000);
 	assert_int_equal(o.deadline_ms, 300000);
-	assert_int_equal(o.connections, 8);
+	assert_int_equal(o.connections, 32);
 	assert_string_equal(o.log, "syslog");
 	assert_string_equal(o.log_level, "info");
 	assert_null(o.python);
@@ -215,7 +215,7 @@ static void an_empty_variable_says_nothing(void **state)
 	(void)setenv("KERNELFS_CONNECTIONS", "", 1);
 	(void)setenv("KERNELFS_IMPORT", "", 1);
 	assert_settles();
-	assert_int_equal(o.connections, 8);
+	assert_int_equal(o.connections, 32);
 	assert_list(&o.import, "kernels-community");
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/pool.h"
 
+#include "base/io.h"
 #include "base/map.h"
 #include "latch.h"
 #include "scratch.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <signal.h>
 
 /* A job that says when it began, waits for its gate, and says when it went. */
@@ -112,6 +114,37 @@ static void holds_half_of_the_workers_for_now(void **state)
 	pool_free(p);
 }
 
+static void keeps_two_workers_from_what_is_wanted_soon(void **state)
+{
+	struct latches soon = LATCHES_INIT, now = LATCHES_INIT;
+	struct latches later = LATCHES_INIT, quick = LATCHES_INIT;
+	struct work s[8], n[2], l, q;
+	struct pool *p;
+
+	(void)state;
+	assert_int_equal(pool_new(&p, "test", 8, NULL), 0);
+	for (int i = 0; i < 8; i++)
+		submit(p, &s[i], &soon, true, POOL_SOON);
+	assert_true(latch_wait(&soon.began, 6));
+	submit(p, &l, &later, false, POOL_LATER);
+	/* whoever has run one of these looks at all queues again */
+	for (unsigned i = 1; i <= 200; i++) {
+		submit(p, &q, &quick, false, POOL_NOW);
+		assert_true(latch_wait(&quick.ended, i));
+	}
+	for (int i = 0; i < 2; i++)
+		submit(p, &n[i], &now, true, POOL_NOW);
+	assert_true(latch_wait(&now.began, 2));
+	assert_int_equal(latch_count(&soon.began), 6);
+	assert_int_equal(latch_count(&later.began), 0);
+	latch_raise(&soon.gate);
+	assert_true(latch_wait(&soon.ended, 8));
+	assert_true(latch_wait(&later.ended, 1));
+	latch_raise(&now.gate);
+	assert_true(latch_wait(&now.ended, 2));
+	pool_free(p);
+}
+
 static void lets_one_work_for_later_in_the_smallest_pool(void **state)
 {
 	struct latches l = LATCHES_INIT;
@@ -163,6 +196,36 @@ static void has_no_more_threads_than_work(void **state)
 	assert_int_equal(count_threads(), before + 8);
 	latch_raise(&l.gate);
 	assert_true(latch_wait(&l.ended, 20));
+	pool_free(p);
+}
+
+static void threads_without_work_end_and_are_born_again(void **state)
+{
+	struct latches l = LATCHES_INIT;
+	int64_t end = io_now_ms() + 30000;
+	struct work w[8];
+	struct pool *p;
+	size_t before;
+
+	(void)state;
+	assert_int_equal(pool_new(&p, "test", 1, NULL), 0);
+	submit(p, &w[0], &l, false, POOL_NOW);
+	assert_true(latch_wait(&l.ended, 1));
+	pool_free(p);
+	before = count_threads();
+	assert_int_equal(pool_new(&p, "test", 8, NULL), 0);
+	pool_idle_ms(p, 1);
+	for (int turn = 0; turn < 3; turn++) {
+		l = (struct latches)LATCHES_INIT;
+		for (int i = 0; i < 8; i++)
+			submit(p, &w[i], &l, true, POOL_NOW);
+		assert_true(latch_wait(&l.began, 8));
+		latch_raise(&l.gate);
+		assert_true(latch_wait(&l.ended, 8));
+		while (count_threads() > before && io_now_ms() < end)
+			(void)sched_yield();
+		assert_int_equal(count_threads(), before);
+	}
 	pool_free(p);
 }
 
@@ -290,6 +353,8 @@ int main(void)
 		cmocka_unit_test(runs_what_it_is_given),
 		cmocka_unit_test(runs_in_the_order_of_asking),
 		cmocka_unit_test(holds_half_of_the_workers_for_now),
+		cmocka_unit_test(keeps_two_workers_from_what_is_wanted_soon),
+		cmocka_unit_test(threads_without_work_end_and_are_born_again),
 		cmocka_unit_test(lets_one_work_for_later_in_the_smallest_pool),
 		cmocka_unit_test(has_no_more_threads_than_work),
 		cmocka_unit_test(bears_named_threads_without_signals),
