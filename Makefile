@@ -148,6 +148,14 @@ $(out)/oracle/%: tests/oracle/%.c $(out)/kernelfs.a $(out)/flags
 	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $< \
 		$(out)/kernelfs.a $(pkg_libs)
 
+torture_programs := $(patsubst tests/torture/%.c,$(out)/torture/%, \
+	$(wildcard tests/torture/*.c))
+
+# Programs that read a mount; they stand alone.
+$(out)/torture/%: tests/torture/%.c $(out)/flags
+	$(quiet)mkdir -p $(@D)
+	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $<
+
 # Targets of the fuzzer; with a main() that replays files where there is no
 # fuzzing engine.
 fuzz_names := $(sort $(patsubst tests/fuzz/fuzz_%.c,%, \
@@ -162,7 +170,8 @@ $(out)/fuzz/%: tests/fuzz/fuzz_%.c $(fuzz_main) tests/fuzz/fuzz.h \
 	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $< \
 		$(fuzz_main) $(out)/kernelfs.a $(pkg_libs)
 
-test_programs: all units $(oracle_programs) $(fuzz_programs)
+test_programs: all units $(oracle_programs) $(fuzz_programs) \
+	$(torture_programs)
 
 suites := unit fuzz hub kernel oracle door cli mount
 
