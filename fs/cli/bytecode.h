@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct err;
+struct stat;
 struct text;
 
 /* A commit's bytecode that nobody has used for so long is dropped. */
@@ -28,13 +29,17 @@ struct bytecode_sum {
 	size_t left;	/* names that are not ours alone, left alone */
 };
 
-/* <base>. -ENOENT with a sentence: neither variable names a folder. */
+/* <base>, as the door takes it. -ENOENT with a sentence: there is none. */
 int bytecode_base(struct text *out, struct err *err);
 /*
  * The folder as a descriptor (caller closes). -ENOENT: it is not there, which
  * is no failure; -EPERM and others with a sentence: it cannot be used.
  */
 int bytecode_open(const char *base, struct err *err);
+/* A folder in one that is open, never through a link. */
+int bytecode_open_folder(int dir, const char *name, struct stat *st);
+/* 0: it is there, or the door can make it. -errno with a sentence. */
+int bytecode_usable(const char *base, struct err *err);
 /* Drop what was long unused, and what writers that died have left. */
 int bytecode_gc(int folder, int64_t now_s, struct bytecode_sum *sum);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checks.h"
 
+#include "bytecode.h"
+
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
@@ -173,17 +175,48 @@ static void check_python(struct checks *c)
 			    "that has it: --python=PREFIX");
 }
 
-/* Nobody can write beside the sources in a mount; Python is told so once. */
+/* ---- bytecode ---- */
+
+static bool is_set(const char *name)
+{
+	const char *s = getenv(name);
+
+	return s && *s;
+}
+
+/* What the door keeps beside the mount, and what keeps it from that. */
 static void check_bytecode(struct checks *c)
 {
-	const char *s = getenv("PYTHONDONTWRITEBYTECODE");
+	AUTO(auto_text) struct text base = TEXT_INIT(SMALL_FILE_MAX);
+	struct err err = ERR_INIT;
+	int r = bytecode_base(&base, &err);
 
-	(void)checks_add(c, "bytecode", true, "%s",
-			 s && *s ? "PYTHONDONTWRITEBYTECODE is set; a mount "
-				   "needs it no more than that"
-				 : "mounts are read-only: Python leaves no "
-				   "bytecode in them, with or without "
-				   "PYTHONDONTWRITEBYTECODE");
+	if (r == 0)
+		r = bytecode_usable(text_str(&base), &err);
+	if (r < 0)
+		checks_hint(checks_add(c, "bytecode", false,
+				       "imports keep no bytecode: %.400s",
+				       err_text(&err)),
+			    "name a folder that is yours and that nobody else "
+			    "may write: XDG_CACHE_HOME=FOLDER");
+	else if (is_set("PYTHONPYCACHEPREFIX"))
+		checks_hint(
+			checks_add(c, "bytecode", true,
+				   "PYTHONPYCACHEPREFIX is set: of kernels, "
+				   "no bytecode is kept or used"),
+			"unset it where kernels are imported");
+	else if (is_set("PYTHONDONTWRITEBYTECODE"))
+		checks_hint(
+			checks_add(c, "bytecode", true,
+				   "PYTHONDONTWRITEBYTECODE is set: imports "
+				   "keep no bytecode, so that what is not "
+				   "kept yet is compiled by every process"),
+			"unset it, or have it made once: kernelfs fetch "
+			"--compile");
+	else
+		(void)checks_add(c, "bytecode", true,
+				 "is kept in '%.400s/kernelfs/bytecode'",
+				 text_str(&base));
 }
 
 /* ---- updatedb ---- */

@@ -114,24 +114,86 @@ class Gc(Bytecode):
         gone = [self.put(*build, ".m.pyc.0123", days=2),
                 self.put(TAG, "door", "x.tmp", days=2, size=50)]
         kept = [self.put(*build, ".m.pyc.4567", days=0.5),
+                self.put(*build[:3], ".lock", days=80),
                 self.put(*build, "old.pyc", days=80)]
         self.assertEqual(self.gc(), (0, 150))
         self.assertEqual([p for p in gone if os.path.exists(p)], [])
         self.assertEqual([p for p in kept if not os.path.exists(p)], [])
 
-    def test_xdg_cache_home_comes_first_where_it_is_absolute(self):
+    def test_xdg_cache_home_comes_first(self):
         self.commit(days=91)
         elsewhere = os.path.join(self.dir, "elsewhere")
         os.mkdir(elsewhere)
         self.assertEqual(self.gc(XDG_CACHE_HOME=elsewhere), (0, 0))
         shutil.move(os.path.join(self.home, ".cache", "kernelfs"), elsewhere)
-        self.assertEqual(self.gc(XDG_CACHE_HOME="elsewhere"), (0, 0))
         self.assertEqual(self.gc(XDG_CACHE_HOME=elsewhere), (1, 300))
 
     def test_no_home_is_nothing_to_clean(self):
         for home in (None, "", "relative"):
             self.assertEqual(self.gc(HOME=home, KERNELFS_CACHE=self.cache),
                              (0, 0))
+
+
+class Doctor(Bytecode):
+    """It says what keeps imports from keeping bytecode, and what to do."""
+
+    def found(self, **env):
+        done = self.run_it("doctor", "--json", "--offline", env=env)
+        (one,) = [f for f in json.loads(done.out)
+                  if f["check"] == "bytecode"]
+        return one
+
+    def is_well(self, says, hint="", **env):
+        found = self.found(**env)
+        self.assertTrue(found["ok"], found)
+        self.assertIn(says, found["message"])
+        self.assertIn(hint, found["hint"])
+
+    def is_bad(self, says, **env):
+        found = self.found(**env)
+        self.assertFalse(found["ok"], found)
+        self.assertIn(says, found["message"])
+        self.assertIn("XDG_CACHE_HOME=", found["hint"])
+
+    def test_a_folder_that_can_be_made_or_is_there(self):
+        self.is_well("is kept in '%s'" % self.base)
+        self.assertEqual(os.listdir(self.home), [])
+        self.folder()
+        self.is_well("is kept in '%s'" % self.base)
+        self.is_well("is kept in '%s/" % self.dir, XDG_CACHE_HOME=self.dir)
+
+    def test_what_keeps_python_from_it(self):
+        self.is_well("PYTHONDONTWRITEBYTECODE is set", "fetch --compile",
+                     PYTHONDONTWRITEBYTECODE="1")
+        self.is_well("PYTHONPYCACHEPREFIX is set", "unset",
+                     PYTHONPYCACHEPREFIX="/x")
+        self.is_well("is kept", PYTHONDONTWRITEBYTECODE="",
+                     PYTHONPYCACHEPREFIX="")
+
+    def test_no_folder_at_all(self):
+        self.is_bad("neither XDG_CACHE_HOME nor HOME", HOME="")
+        self.is_bad("neither XDG_CACHE_HOME nor HOME", HOME=None)
+        self.is_bad("no absolute path", XDG_CACHE_HOME="x")
+        self.is_bad("No such file", HOME=self.dir + "/not/there")
+
+    def test_a_folder_that_is_not_its_users_alone(self):
+        path = self.folder()
+        os.chmod(path, 0o770)
+        self.is_bad("others may write into '%s'" % path)
+        os.chmod(path, 0o700)
+        os.rename(path, path + ".away")
+        os.symlink(path + ".away", path)
+        self.is_bad("'%s' is no folder" % path)
+
+    @unittest.skipIf(os.geteuid(), "only root can give files away")
+    def test_a_folder_of_somebody_else(self):
+        path = self.folder()
+        os.chown(path, OTHER, OTHER)
+        self.is_bad("belongs to user %d" % OTHER)
+        os.rmdir(path)
+        os.rmdir(os.path.dirname(path))
+        os.chown(os.path.join(self.home, ".cache"), OTHER, OTHER)
+        self.is_bad("belongs to user %d" % OTHER)
 
 
 class Hostile(Bytecode):
