@@ -3,6 +3,7 @@
  * What an open makes come: the rest of its build, and the builds of the
  * kernels that it needs.
  */
+#include "ahead.h"
 #include "view_in.h"
 
 #include "base/io.h"
@@ -57,6 +58,8 @@ void view_in_used(struct view *v, const struct node *n,
 	    __atomic_exchange_n(&build->used_h, hour, __ATOMIC_RELAXED) == hour)
 		return;
 	catalog_used(v->world->catalog, repo, commit, build->name);
+	/* with bytecode at hand its libraries are all that is read of it */
+	ahead_build(v->world->ahead, repo, build->tree, AHEAD_LIBRARIES);
 }
 
 static void fetch_one(struct view *v, const struct repo_id *repo,
@@ -131,6 +134,9 @@ void view_in_fetch_around(struct view *v, const struct node *n,
 	fetch_one(v, repo, commit, build->name, build->tree, path);
 	if (__atomic_exchange_n(&build->whole, true, __ATOMIC_RELAXED))
 		return;
+	if (here && text_ends(path, ".py"))
+		ahead_build(v->world->ahead, repo, build->tree,
+			    AHEAD_SMALL_FILES);
 	s = (struct pick_search){ v, repo, commit, build->name };
 	if (resolve_pick(v->world->resolve, repo, commit, &v->world->env, NULL,
 			 &a, NULL) == 0) {

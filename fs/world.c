@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include "ahead.h"
 #include "names.h"
 #include "options.h"
 #include "tiers.h"
@@ -159,6 +160,8 @@ static int start_bytes(struct world *w, const struct options *o,
 	if (r == 0)
 		r = fetch_new(&w->fetch, w->source, w->store, w->net,
 			      (int64_t)o->deadline_ms, err);
+	if (r == 0)
+		r = ahead_new(&w->ahead, w->store, w->disk, err);
 	return r;
 }
 
@@ -284,6 +287,8 @@ void world_stop(struct world *w)
 {
 	if (w->names)
 		names_stop(w->names);
+	if (w->ahead)
+		ahead_stop(w->ahead);
 	if (w->http)
 		http_cancel_all(w->http);
 }
@@ -301,6 +306,7 @@ void world_free(struct world *w)
 	pool_stop(w->disk);
 	pool_free(w->net);
 	pool_free(w->disk);
+	ahead_free(w->ahead);
 	resolve_free(w->resolve);
 	names_free(w->names);
 	if (w->catalog)

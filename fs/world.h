@@ -12,6 +12,7 @@
 #include "resolver/env.h"
 #include "resolver/lockfile.h"
 
+struct ahead;
 struct catalog;
 struct err;
 struct fetch;
@@ -32,6 +33,7 @@ struct world {
 	struct pool *disk; /* never waits for a source */
 	struct pool *net;
 	struct fetch *fetch;
+	struct ahead *ahead;
 	struct names *names;
 	struct resolve *resolve;
 	struct lockfile lock; /* path NULL: there is none */

@@ -8,6 +8,8 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct err;
 
@@ -18,5 +20,21 @@ struct err;
  * (-EINVAL with a sentence: not an ELF file, damaged).
  */
 int elf_dynamic_symbol_contains(int fd, const char *needle, struct err *err);
+
+/* A part of a file. */
+struct elf_range {
+	uint64_t at;
+	uint64_t size;
+};
+
+#define ELF_RANGES_MAX 64u
+
+/*
+ * What the loader touches before any code of the library runs: the tables
+ * that its dynamic segment names, and what is writable in it. At most
+ * ELF_RANGES_MAX of them, each inside the file; how many, 0 for what is no
+ * library of this machine's own kind, or -errno. Reads little of it.
+ */
+int elf_loader_ranges(int fd, struct elf_range out[ELF_RANGES_MAX]);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "base/text.h"
 #include "fakesource.h"
+#include "fs/ahead.h"
 #include "fs/names.h"
 #include "fs/options.h"
 #include "fs/view.h"
@@ -75,6 +76,7 @@ static inline void fakeworld_start(struct fakeworld *f,
 	assert_int_equal(
 		fetch_new(&w->fetch, w->source, w->store, w->net, 60000, NULL),
 		0);
+	assert_int_equal(ahead_new(&w->ahead, w->store, w->disk, NULL), 0);
 	assert_int_equal(env_parse(&w->env, FAKEWORLD_SPEC, NULL), 0);
 	env_print(&w->env, w->spec);
 	assert_int_equal(
