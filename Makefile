@@ -115,8 +115,17 @@ $(out)/flags: FORCE
 	@mkdir -p $(@D); line='$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags)'; \
 	printf '%s\n' "$$line" | cmp -s - $@ || printf '%s\n' "$$line" >$@
 
-# The door's Python is in the program; .incbin is unknown to -MMD.
-$(out)/fs/door.o: fs/door/stub.py fs/door/core.py fs/door/depends.py
+# The door's Python is in the program; .incbin is unknown to -MMD. Bytecode of
+# the pieces is named by a hash over all of them, which first.py carries.
+door_pieces := $(filter-out fs/door/first.py,$(sort $(wildcard fs/door/*.py)))
+
+$(out)/fs/door/first.py: fs/door/first.py $(door_pieces)
+	$(quiet)mkdir -p $(@D)
+	$(quiet)hash=$$(cat $^ | sha256sum | cut -c1-16) && \
+		sed "s/@RELEASE@/$$hash/" $< >$@
+
+$(out)/fs/door.o: $(out)/fs/door/first.py $(door_pieces)
+$(out)/fs/door.o: all_cppflags += -DDOOR_FIRST='"$(out)/fs/door/first.py"'
 
 -include $(patsubst %.o,%.d,$(objects) $(main_o))
 

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+/* With the hash over the other pieces in it: make has put it there. */
+#ifndef DOOR_FIRST
+#define DOOR_FIRST "fs/door/first.py"
+#endif
+
 /* The assembler carries the files in whole: nothing to generate or escape. */
 #define CARRY(name, path) \
 	__asm__(".section .rodata\n" \
@@ -15,18 +20,33 @@
 		".previous\n")
 
 CARRY("stub", "fs/door/stub.py");
+CARRY("first", DOOR_FIRST);
 CARRY("core", "fs/door/core.py");
+CARRY("environment", "fs/door/environment.py");
+CARRY("twins", "fs/door/twins.py");
 CARRY("depends", "fs/door/depends.py");
+CARRY("keep", "fs/door/keep.py");
+CARRY("compile", "fs/door/compile.py");
 
 extern const char door_stub_begin[], door_stub_end[];
 extern const char door_core_begin[], door_core_end[];
+extern const char door_first_begin[], door_first_end[];
+extern const char door_environment_begin[], door_environment_end[];
+extern const char door_twins_begin[], door_twins_end[];
 extern const char door_depends_begin[], door_depends_end[];
+extern const char door_keep_begin[], door_keep_end[];
+extern const char door_compile_begin[], door_compile_end[];
 
 static const struct door_file stub = { "__init__.py", door_stub_begin,
 				       door_stub_end };
+#define PIECE(name) \
+	{ \
+#name ".py", door_##name##_begin, door_##name##_end \
+	}
+
 static const struct door_file files[] = {
-	{ "core.py", door_core_begin, door_core_end },
-	{ "depends.py", door_depends_begin, door_depends_end },
+	PIECE(first),	PIECE(core), PIECE(environment), PIECE(twins),
+	PIECE(depends), PIECE(keep), PIECE(compile),
 };
 
 const struct door_file *door_stub(void)

@@ -2,19 +2,20 @@
 """The door of kernelfs: turns a package of the mount into the right build.
 
 Every package folder of a mount holds the same constant stub; the first one
-that a process imports loads this file as the module `_kernelfs_1`, where 1 is
-the number of the agreement between stub and core. It runs in the importing
-interpreter, in a program that belongs to somebody else. So: no import that a
-Python with torch has not done already, no state outside this module but the
-finders of the kernels' own folders, nothing left in the kernel's namespace.
+that a process imports loads first.py as the module `_kernelfs_1`, and that
+this file, into the same namespace. It runs in the importing interpreter, in a
+program that belongs to somebody else. So: no import that a Python with torch
+has not done already, no state outside this module but the finders of the
+kernels' own folders, nothing left in the kernel's namespace.
 
-What few kernels need, other kernels and Python packages, is in depends.py:
-every process compiles this file, and only some that one. Bytecode kept outside
-the mount will stand in Finder beside the sources.
+Further pieces are loaded when they are needed: environment (once per process),
+twins (a kernel has a library), depends (a kernel needs more than torch), keep
+(a module was compiled).
 """
 
 import os
 import sys
+import time
 from errno import ECONNABORTED, ENOENT, ENOTCONN, ENOTDIR
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -26,206 +27,117 @@ from importlib.machinery import (
     SourceFileLoader,
     SourcelessFileLoader,
 )
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 
 WHY_MAX = 1 << 20
 METADATA_MAX = 4 << 20
+DAY_S = 86400
 
 # For the life of the process, its forked children included.
 places = {}  # path of a stub's folder -> importable directory of a commit
 pinned_spec = None  # the environment under which the first one was found
-depends = None  # the module of depends.py, once a kernel has needed it
+pieces = {}  # name of a further piece of the door -> its module
+mounts = {}  # path of a mount -> its real path
+given_up = False  # keeping bytecode, once that has failed
 
 
-# ---- the environment of this interpreter ---------------------------------
+def load(name):
+    """The module of a further piece of the door."""
+    if name not in pieces:
+        module = type(sys)("_kernelfs_1." + name)
+        try:
+            code = piece(name)
+        except OSError as e:
+            raise ImportError(
+                "the kernelfs mount at %s is gone or broken: %s"
+                % (DOOR[: -len("/.kernelfs/door")], e),
+                path=DOOR,
+            ) from e
+        module.__file__ = code.co_filename
+        exec(code, module.__dict__)
+        pieces.setdefault(name, module)
+        if name != "keep":
+            settle()
+    return pieces[name]
 
 
-def present(name):
-    """Whether the module can be found, which is all the reference asks."""
-    if name in sys.modules:
-        return sys.modules[name] is not None
-    return find_spec(name) is not None
+# ---- bytecode ------------------------------------------------------------
+#
+# The store holds, for each source of a commit's builds, its code under the
+# path that the source has below every mount.
 
 
-def unspeakable(what, value):
-    return ImportError(
-        "kernelfs cannot tell which build fits this interpreter: %s is %r, "
-        "and no name of a build can say that" % (what, value)
-    )
+def settle():
+    """Keep the pieces that had to be compiled."""
+    if fresh and allowed and not given_up and not sys.dont_write_bytecode:
+        if not store:
+            load("keep").make_store()
+        if store:
+            load("keep").keep_pieces()
+        else:
+            fresh.clear()
 
 
-def release(what, value):
-    """Major and minor of a version as PEP 440 reads it, as two texts."""
-    text = str(value).strip()
-    public, plus, local = text.partition("+")
-    numbers = public.split(".")
-    if not (
-        text.isascii()
-        and all(n.isdigit() for n in numbers)
-        and (not plus or local.isalnum())
-    ):
-        numbers = unusual_release(text)
-        if numbers is None:
-            raise unspeakable(what, value)
-    numbers = numbers + ["0"]
-    return str(int(numbers[0])), str(int(numbers[1]))
-
-
-def unusual_release(text):
-    """The numbers of nightlies, vendor builds and the like, or None."""
-    import re
-
-    match = re.fullmatch(
-        r"v?(?:\d+!)?(\d+(?:\.\d+)*)"
-        r"(?:[-_.]?(?:alpha|a|beta|b|preview|pre|c|rc)[-_.]?\d*)?"
-        r"(?:-\d+|[-_.]?(?:post|rev|r)[-_.]?\d*)?"
-        r"(?:[-_.]?dev[-_.]?\d*)?"
-        r"(?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?",
-        text,
-        re.ASCII | re.IGNORECASE,
-    )
-    return match and match[1].split(".")
-
-
-def joined(what, value, report=None):
-    """'12.8' as the '128' of a build's name."""
+def usable(folder):
+    """Whether kept code may lie in FOLDER: it is private, or not there yet."""
     try:
-        return "".join(release(what, value))
-    except ImportError:
-        raise unspeakable(what, value if report is None else report) from None
+        return private(folder)
+    except OSError as e:
+        return e.errno == ENOENT
 
 
-def one_digit(what, value):
-    """As joined(), where names of builds give the major one digit."""
-    major, minor = release(what, value)
-    if len(major) != 1:
-        raise unspeakable(what, value)
-    return major + minor
+def is_build(parts):
+    """Whether a path leads to a build, which never changes, or below."""
+    commit = parts[1].rpartition("@")[2] if len(parts) > 3 else ""
+    hexadecimal = len(commit) == 40 and not commit.strip("0123456789abcdef")
+    return hexadecimal and parts[2] == "build"
 
 
-def cuda_runtime():
-    """CUDA where there is no torch to ask, as the reference finds it."""
-    from ctypes import CDLL, byref, c_int, util
+def kept_folder(place, mount):
+    """Where the code of a commit's directory PLACE is kept, or None."""
+    parts = place[len(mount) :].strip("/").split("/")
+    if not store or not is_build(parts):
+        return None
+    folder = store
+    for part in parts:
+        folder += "/" + part
+        if not usable(folder):
+            return None
+    renew("/".join((store, *parts[:2])))
+    return folder
 
+
+def renew(folder):
+    """`kernelfs cache gc` goes by the time of a commit's folder."""
     try:
-        name, version = util.find_library("cudart"), c_int()
-        if not name or CDLL(name).cudaRuntimeGetVersion(byref(version)):
-            return "cpu"
-    except (OSError, AttributeError):
-        return "cpu"
-    return "cu%d%d" % (version.value // 1000, version.value % 1000 // 10)
+        if os.stat(folder).st_mtime < time.time() - DAY_S:
+            os.utime(folder)
+    except OSError:
+        pass
 
 
-def backend(torch):
-    """The name of torch's backend: the reference's questions, in its order."""
-    if torch is None:
-        return cuda_runtime()
-    version, backends = getattr(torch, "version", None), torch.backends
-    if hasattr(backends, "tpu"):
-        return "tpu"
-    if hasattr(torch, "neuron"):
-        return "neuron"
-    if getattr(version, "cuda", None) is not None:
-        return "cu" + joined("torch.version.cuda", version.cuda)
-    hip = getattr(version, "hip", None)
-    if hip is not None:
-        return "rocm" + joined("torch.version.hip", hip.split("-")[0], hip)
-    if hasattr(backends, "mps") and backends.mps.is_available():
-        return "metal"
-    xpu = getattr(version, "xpu", None)
-    if xpu is not None:
-        short = xpu[0:4] + "." + xpu[5:6]
-        return "xpu" + joined("torch.version.xpu", short, xpu)
-    private = getattr(torch._C, "_get_privateuse1_backend_name", None)
-    if private is not None and private() == "npu":
-        from torch_npu.utils.collect_env import get_cann_version
+class Loader(SourceFileLoader):
+    """Takes the code from KEPT, a file of the store, where that is sound."""
 
-        cann = str(get_cann_version())
-        short = cann[0:1] + "." + cann[2:3]
-        return "cann" + joined("the CANN version of torch_npu", short, cann)
-    return "cpu"
+    def __init__(self, name, path, kept):
+        super().__init__(name, path)
+        self.kept = kept
+
+    def get_code(self, fullname):
+        code = recall(self.kept, self.path)
+        if code is None and not sys.dont_write_bytecode:
+            code = load("keep").code_of(self)
+        return code or self.compiled()
+
+    def compiled(self):
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
-def gpus(torch, name):
-    """The GPUs as extras. Never initialises CUDA: a fork would suffer."""
-    if not name.startswith(("cu", "rocm")):
-        return ""
-    archs = set()
-    try:
-        if torch is not None and torch.cuda.is_initialized():
-            for i in range(torch.cuda.device_count()):
-                if name.startswith("cu"):
-                    arch = "sm%d%d" % torch.cuda.get_device_capability(i)
-                else:
-                    gcn = torch.cuda.get_device_properties(i).gcnArchName
-                    arch = gcn.split(":")[0]
-                archs.add(arch)
-    except Exception:  # a driver may raise anything; then the mount knows
-        archs.clear()
-    if not all(a.startswith(("sm", "gfx")) and a.isalnum() for a in archs):
-        archs.clear()
-    ordered = sorted(archs, key=lambda a: (len(a), a))
-    return "".join("+" + a for a in ordered) or "+gpus"
-
-
-def ffi():
-    """tvm-ffi as an extra, when it can be imported."""
-    try:
-        if not present("tvm_ffi"):
-            return ""
-        import tvm_ffi
-
-        version = tvm_ffi.__version__
-    except Exception:  # installed but broken: no build for it can run
-        return ""
-    return "+ffi" + one_digit("tvm_ffi.__version__", version)
-
-
-def libc(system):
-    """The C library, or the system that has one of its own, as an extra."""
-    if system == "darwin":
-        from platform import mac_ver
-
-        return number_extra("+macos", mac_ver()[0])
-    try:
-        name, _, version = os.confstr("CS_GNU_LIBC_VERSION").partition(" ")
-    except (AttributeError, OSError, ValueError):
-        return ""
-    return number_extra("+glibc", version) if name == "glibc" else ""
-
-
-def number_extra(name, version):
-    numbers = (version + ".0").split(".")[:2]
-    if all(n.isascii() and n.isdigit() for n in numbers):
-        return name + ".".join(numbers)
-    return ""
-
-
-def environment():
-    """This interpreter as a spec: torch213-cxx11-cpu-x86_64-linux+py311…"""
-    uname, torch, parts = os.uname(), None, ["notorch"]
-    system, machine = uname.sysname.lower(), uname.machine
-    if system == "darwin" and machine == "arm64":
-        machine = "aarch64"
-    if present("torch"):
-        import torch
-
-        text = getattr(torch, "__version__", None)
-        parts = ["torch" + one_digit("torch.__version__", text)]
-        if system == "linux":
-            new = torch.compiled_with_cxx11_abi()
-            parts.append("cxx11" if new else "cxx98")
-    name = backend(torch)
-    return "".join(
-        (
-            "-".join((*parts, name, machine, system)),
-            gpus(torch, name),
-            ffi(),
-            "+py%d%d" % sys.version_info[:2],
-            "t" if "t" in getattr(sys, "abiflags", "") else "",
-            libc(system),
-        )
-    )
+def loader_of(name, path, kept):
+    """The loader of a source whose folder keeps its code in KEPT, or None."""
+    if kept is None:
+        return SourceFileLoader(name, path)
+    return Loader(name, path, kept + path[path.rindex("/") :] + "c")
 
 
 # ---- the mount -----------------------------------------------------------
@@ -233,11 +145,34 @@ def environment():
 
 def mount_of(folder):
     """The nearest parent that is a kernelfs mount, or None."""
+    for mount in mounts:
+        if folder.startswith(mount.rstrip("/") + "/"):
+            return mount
     while folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
         if os.path.isdir(folder + "/.kernelfs/door"):
+            add_mount(folder)
             return folder
     return None
+
+
+def add_mount(path):
+    real = os.path.realpath(path)
+    mounts[real] = mounts[path] = real
+
+
+def follow(link, mount):
+    """The real path of LINK. What the mount says at once needs no walk."""
+    real = mounts[mount].rstrip("/")
+    near = real + link[len(mount.rstrip("/")) :]
+    place = os.path.normpath(
+        os.path.join(os.path.dirname(near), os.readlink(link))
+    )
+    if near.count("/") == real.count("/") + 3:  # <real>/.env/<spec>/<package>
+        if place.startswith(real + "/"):
+            if is_build(place[len(real) + 1 :].split("/")):
+                return place
+    return os.path.realpath(link)
 
 
 def is_gone(error):
@@ -248,8 +183,8 @@ def place_of(name, folder, mount, spec):
     """The importable directory of the build that fits, as the mount says."""
     own = folder[len(mount) :].strip("/")
     link = "/".join((mount.rstrip("/"), ".env", spec, own))
-    real = os.path.realpath(link)
     try:
+        real = follow(link, mount)
         os.stat(real + "/__init__.py")
         return real
     except OSError as e:
@@ -322,38 +257,14 @@ def yields(name, folder, mount, spec):
     return None
 
 
-# ---- libraries -----------------------------------------------------------
-#
-# torch aborts the process when a library that registers operators is loaded
-# from a second file. File names are unique per build, so a library of that
-# name that came from elsewhere is shared, or refused by an exception.
-
-
-def same_file(one, other):
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
-
-
-def same_bytes(one, other):
-    try:
-        with open(one, "rb") as a, open(other, "rb") as b:
-            if os.fstat(a.fileno()).st_size != os.fstat(b.fileno()).st_size:
-                return False
-            while True:
-                chunk = a.read(1 << 20)
-                if chunk != b.read(1 << 20):
-                    return False
-                if not chunk:
-                    return True
-    except OSError:
-        return False
+# ---- what lies in a build ------------------------------------------------
 
 
 def metadata(folder):
     """metadata.json of the build whose importable folder this is, as bytes."""
-    for top in (folder, os.path.dirname(folder)):
+    above = os.path.dirname(folder)
+    nested = os.path.basename(above) != "build"
+    for top in (above, folder) if nested else (folder, above):
         try:
             with open(top + "/metadata.json", "rb", 0) as file:
                 return file.read(METADATA_MAX)
@@ -362,110 +273,56 @@ def metadata(folder):
     return b""
 
 
-def is_build_id(path):
-    """Whether a library's name is the one its build gave its operators.
-
-    Others, such as _C, are shared by libraries that have nothing in common.
-    """
-    stem = os.path.basename(path).partition(".")[0]
-    return b'"%s"' % stem.encode() in metadata(os.path.dirname(path))
-
-
 def torch_libraries():
     """What torch.ops.load_library has loaded; asking wakes nothing."""
     ops = getattr(sys.modules.get("torch"), "__dict__", {}).get("ops")
     return tuple(getattr(ops, "__dict__", {}).get("loaded_libraries", ()))
 
 
-def loaded_twin(path):
-    """A library of this name that came from elsewhere: (file, its module)."""
-    base = os.path.basename(path)
-    loaded = [(file, None) for file in torch_libraries()]
-    stem = base.partition(".")[0]
-    for key, module in sys.modules.copy().items():
-        if key.endswith(stem):  # reading a lazy module's attribute wakes it
-            file = getattr(module, "__dict__", {}).get("__file__")
-            loaded.append((file, module))
-    for file, module in loaded:
-        if isinstance(file, str) and os.path.basename(file) == base:
-            if not same_file(file, path):
-                return file, module
-    return None
 
-
-def twin_error(name, path, file):
-    return ImportError(
-        "%s: this process has loaded %s, another copy or build of the same "
-        "library, and loading both would abort it; import the kernel from one "
-        "place only" % (path, file),
-        name=name,
-        path=path,
-    )
-
-
-class TwinLoader(ExtensionFileLoader):
-    """Stands for a library of which this process has loaded a twin."""
-
-    def __init__(self, name, path, file, module):
-        super().__init__(name, path)
-        self.file, self.module = file, module
-
-    def create_module(self, spec):
-        if self.module is None or not same_bytes(self.file, self.path):
-            raise twin_error(self.name, self.path, self.file)
-        return None
-
-    def exec_module(self, module):
-        for key, value in vars(self.module).items():
-            if not key.startswith("__"):
-                setattr(module, key, value)
+def refuse_twins(name, folder):
+    if torch_libraries():
+        load("twins").refuse(name, folder)
 
 
 def library(name, path):
-    twin = loaded_twin(path)
-    if twin and (same_bytes(twin[0], path) or is_build_id(path)):
-        return TwinLoader(name, path, *twin)
-    return ExtensionFileLoader(name, path)
-
-
-def refuse_twins(name, folder):
-    """For kernels that have torch load the library, which asks no finder."""
-    loaded = torch_libraries()
-    try:
-        names = os.listdir(folder) if loaded else ()
-    except OSError:
-        return
-    for base in names:
-        path = folder + "/" + base
-        for file in loaded:
-            if os.path.basename(file) != base or same_file(file, path):
-                continue
-            if same_bytes(file, path) or is_build_id(path):
-                raise twin_error(name, path, file)
+    return load("twins").library(name, path)
 
 
 class Finder(FileFinder):
     """In sys.path_importer_cache for the folders of one build, where a plain
-    FileFinder would stand else: it differs only in how it loads libraries."""
+    FileFinder would stand else: it differs only in its loaders. KEPT is the
+    folder of its bytecode, or None."""
 
-    def __init__(self, path):
+    def __init__(self, path, kept):
         super().__init__(
             path,
             (library, EXTENSION_SUFFIXES),
-            (SourceFileLoader, SOURCE_SUFFIXES),
+            (self.source, SOURCE_SUFFIXES),
             (SourcelessFileLoader, BYTECODE_SUFFIXES),
         )
+        self.kept = kept
+
+    def below(self, folder):
+        """Where the code of FOLDER is kept: this one's, or one in it."""
+        if folder == self.path or not self.kept:
+            return self.kept
+        kept = self.kept + folder[len(self.path) :]
+        return kept if usable(kept) else None
+
+    def source(self, name, path):
+        return loader_of(name, path, self.below(os.path.dirname(path)))
 
     def find_spec(self, fullname, target=None):
         found = super().find_spec(fullname, target)
         for path in (found and found.submodule_search_locations) or ():
-            watch(path)
+            watch(path, self.below(path))
         return found
 
 
-def watch(folder):
+def watch(folder, kept):
     if folder not in sys.path_importer_cache:
-        sys.path_importer_cache[folder] = Finder(folder)
+        sys.path_importer_cache[folder] = Finder(folder, kept)
 
 
 # ---- becoming the package ------------------------------------------------
@@ -518,18 +375,6 @@ def needs_nothing(place):
     )
 
 
-def load_depends(mount):
-    global depends
-    if depends is None:
-        path = mount.rstrip("/") + "/.kernelfs/door/depends.py"
-        with open(path, "rb", 0) as file:
-            module = type(sys)("_kernelfs_1.depends")
-            module.__file__ = path
-            exec(compile(file.read(), path, "exec"), module.__dict__)
-        depends = depends or module
-    return depends
-
-
 def give_way(g, found):
     """What runs the installed package FOUND in the namespace G."""
     new = become(g, found)
@@ -559,7 +404,7 @@ def ask(name, stub):
 
     def spec():
         if not known:
-            known.append(pinned_spec or environment())
+            known.append(pinned_spec or load("environment").environment())
         return known[0]
 
     mount = mount_of(folder)
@@ -579,24 +424,35 @@ def ask(name, stub):
     return other
 
 
+def spec_of(name, place, mount):
+    """The spec of the package at PLACE, with its folder's finder set up."""
+    kept = kept_folder(place, mount)
+    path = place + "/__init__.py"
+    watch(place, kept)
+    return spec_from_file_location(
+        name,
+        path,
+        loader=loader_of(name, path, kept),
+        submodule_search_locations=[place],
+    )
+
+
 def enter(g):
     """Turn the stub with the globals G into the package; return what runs."""
     name, stub = g["__name__"], os.path.dirname(os.path.abspath(g["__file__"]))
+    settle()
     if stub not in places:
         other = ask(name, stub)
         if other is not None:
             return give_way(g, other)
     place = places[stub]
     refuse_twins(name, place)
-    other = spec_from_file_location(
-        name, place + "/__init__.py", submodule_search_locations=[place]
-    )
-    within = None
+    mount, within = mount_of(place), None
     if not needs_nothing(place):
-        mount = mount_of(place)
-        within = load_depends(mount).supply(name, mount, place, pinned_spec)
+        supply = load("depends").supply
+        within = supply(name, mount, place, pinned_spec)
+    other = spec_of(name, place, mount)
     become(g, other)
-    watch(place)
     if within is None:
         return lambda: run(g, other.loader)
 
@@ -605,3 +461,6 @@ def enter(g):
             run(g, other.loader)
 
     return run_within
+
+
+add_mount(DOOR[: -len("/.kernelfs/door")] or "/")

@@ -17,10 +17,12 @@ import sys
 from contextvars import ContextVar
 from importlib import import_module
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec
 from threading import RLock
 
 import _kernelfs_1 as core
+
+environment = core.load("environment")
 
 TOLD_MAX = 16 << 20
 WAIT_S = 60
@@ -68,8 +70,8 @@ def tell(name, mount, place, spec):
 
 def backend_kind():
     """The backend of this interpreter, as metadata names it."""
-    torch = import_module("torch") if core.present("torch") else None
-    kind = core.backend(torch).rstrip("0123456789")
+    torch = import_module("torch") if environment.present("torch") else None
+    kind = environment.backend(torch).rstrip("0123456789")
     return "cuda" if kind == "cu" else kind
 
 
@@ -85,7 +87,7 @@ def check_python(name, package, needed):
                 % (package, wanted),
                 name=name,
             )
-        if module is not None and not core.present(module):
+        if module is not None and not environment.present(module):
             raise ImportError(
                 "Kernel module `%s` requires Python dependency `%s`. Please "
                 "install with: pip install %s" % (package, pip, pip),
@@ -184,11 +186,8 @@ def make(one, place, needed):
     """Run the kernel at PLACE under its own id, with what it needs."""
     name = one["id"] or "_kernelfs_" + one["package"]
     core.refuse_twins(name, place)
-    spec = spec_from_file_location(
-        name, place + "/__init__.py", submodule_search_locations=[place]
-    )
+    spec = core.spec_of(name, place, core.mount_of(place))
     module = module_from_spec(spec)
-    core.watch(place)
     modules[place] = sys.modules[name] = module
     try:
         with use(needed):

@@ -4,14 +4,13 @@
 
 def _kernelfs_door(g):
     import sys
-    from _thread import allocate_lock, get_ident
+    from _thread import RLock
 
     def wait(name):
         # Who imports a submodule meanwhile is not held by the lock of the
         # package: it asks for __path__, and gets it once it is known.
-        if name == "__path__" and get_ident() != owner:
-            if known.acquire(timeout=60):
-                known.release()
+        if name == "__path__" and known.acquire(timeout=60):
+            known.release()
             if failed:
                 raise ImportError(str(failed), name=g["__name__"]) from failed
         if name in g:
@@ -19,35 +18,33 @@ def _kernelfs_door(g):
         raise AttributeError(name)
 
     def load():
-        from os.path import abspath, dirname, realpath
+        from os.path import abspath, realpath
 
         file, why = g["__file__"], None
-        for top in abspath(file), realpath(file):
-            while top != dirname(top):
-                top = dirname(top)
+        for top in map(lambda f: f(file), (abspath, realpath)):
+            while "/" in top:
+                top = top[: top.rindex("/")]
                 try:
-                    with open(top + "/.kernelfs/door/core.py", "rb", 0) as f:
-                        core = type(sys)("_kernelfs_1")
-                        core.__file__ = f.name
-                        exec(compile(f.read(), f.name, "exec"), core.__dict__)
-                    return sys.modules.setdefault("_kernelfs_1", core)
+                    with open(top + "/.kernelfs/door/first.py", "rb", 0) as f:
+                        door = type(sys)("_kernelfs_1")
+                        door.__file__ = f.name
+                        exec(compile(f.read(), f.name, "exec"), door.__dict__)
+                    return sys.modules.setdefault("_kernelfs_1", door)
                 except OSError as e:
                     why = why or (e.errno != 2 and e)
         why = "gone or broken: %s" % why if why else "not where it was"
         why = "the kernelfs mount of %s is %s" % (file, why)
         raise ImportError(why, name=g["__name__"], path=file)
 
-    owner, known, failed = get_ident(), allocate_lock(), None
+    known, failed, before = RLock(), None, g.get("__getattr__")
     known.acquire()
-    before = g.get("__getattr__")  # of the kernel itself, when reloaded
     g["__getattr__"] = wait
     g.pop("__path__", None)
     del g["_kernelfs_door"]
     try:
         run = (sys.modules.get("_kernelfs_1") or load()).enter(g)
-        if before is None:
-            del g["__getattr__"]
-        else:
+        del g["__getattr__"]
+        if before:  # of the kernel itself, when reloaded
             g["__getattr__"] = before
     except BaseException as e:
         failed = e  # told to whoever waits or comes too late

@@ -228,6 +228,20 @@ def write_hub(root):
             put_builds(top, repo, name, variants)
 
 
+def door_files():
+    """What .kernelfs/door/ holds, with the hash that make puts in."""
+    texts, whole = {}, hashlib.sha256()
+    for name in sorted(os.listdir(DOOR)):
+        if name.endswith(".py") and name != "stub.py":
+            with open(os.path.join(DOOR, name), encoding="utf-8") as file:
+                texts[name] = file.read()
+    for name in ["first.py", *texts]:
+        whole.update(texts[name].encode())
+    release = whole.hexdigest()[:16]
+    texts["first.py"] = texts["first.py"].replace("@RELEASE@", release)
+    return texts
+
+
 class Mount:
     """A plain folder that looks like a mount to the door."""
 
@@ -236,8 +250,8 @@ class Mount:
         atexit.register(shutil.rmtree, self.path, True)
         self.kernels, self.specs = kernels, set()
         os.makedirs(self.at(".kernelfs/door"))
-        for file in ("core.py", "depends.py"):
-            shutil.copy(os.path.join(DOOR, file), self.at(".kernelfs/door"))
+        for name, text in door_files().items():
+            put(self.at(".kernelfs/door", name), text)
         with open(os.path.join(DOOR, "stub.py"), encoding="utf-8") as file:
             self.stub = file.read()
         for repo, revisions in kernels.items():
@@ -353,7 +367,7 @@ def spell(paths=(), before=""):
     key = (tuple(paths), before)
     if key not in _spelled:
         _spelled[key] = subprocess.run(
-            [sys.executable, "-c", before + SPELL, DOOR + "/core.py"],
+            [sys.executable, "-c", before + SPELL, DOOR + "/environment.py"],
             env=clean_environment(PYTHONPATH=os.pathsep.join(paths)),
             stdout=subprocess.PIPE,
             check=True,

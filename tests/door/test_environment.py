@@ -264,7 +264,7 @@ class Choice(DoorTest):
             """
             import sys, door_plain
             core = sys.modules["_kernelfs_1"]
-            core.environment = None
+            core.pieces["environment"] = None
             import door_nested
             print(core.pinned_spec)
             """

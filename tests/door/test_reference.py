@@ -14,7 +14,7 @@ import fixture
 
 HAVE = all(importlib.util.find_spec(n) for n in ("torch", "kernels"))
 core = {"__name__": "door_core"}
-with open(os.path.join(fixture.DOOR, "core.py"), encoding="utf-8") as _file:
+with open(os.path.join(fixture.DOOR, "environment.py"), encoding="utf-8") as _file:
     exec(compile(_file.read(), _file.name, "exec"), core)
 if HAVE:
     import kernels.backends

@@ -226,7 +226,9 @@ static void lists_the_view(void **state)
 		{ SNAP, STRANGE "@ README.md@ build/ docs@ " },
 		{ SNAP "/build", BEST "@ " },
 		{ ".hub/kernels--acme--bare/snapshots/" FAKE_C3 "/build", "" },
-		{ ".kernelfs/door", "core.py depends.py " },
+		{ ".kernelfs/door", "compile.py core.py depends.py "
+				    "environment.py first.py keep.py "
+				    "twins.py " },
 	};
 	struct fakeworld *f = *state;
 

@@ -130,10 +130,14 @@ static void reads_what_the_source_holds(void **state)
 		      door_file_size(door_stub()));
 		holds(f, RELU "/python/relu/__init__.py", door_stub()->text,
 		      door_file_size(door_stub()));
-		holds(f, ".kernelfs/door/core.py", door_file_at(0)->text,
-		      door_file_size(door_file_at(0)));
-		holds(f, ".kernelfs/door/depends.py", door_file_at(1)->text,
-		      door_file_size(door_file_at(1)));
+		for (size_t i = 0; door_file_at(i); i++) {
+			const struct door_file *d = door_file_at(i);
+			char path[64];
+
+			(void)snprintf(path, sizeof(path), ".kernelfs/door/%s",
+				       d->name);
+			holds(f, path, d->text, door_file_size(d));
+		}
 	}
 }
 
