@@ -3,6 +3,7 @@
 
 #include "view_in.h"
 
+#include "backing.h"
 #include "options.h"
 
 #include "base/cleanup.h"
@@ -154,8 +155,12 @@ static void report_status(struct view *v, struct text *out)
 			(unsigned long long)store_cache_size(v->world->store));
 	else
 		text_add(out, ", \"limit\": null},\n");
-	text_add(out, "  \"passthrough\": {\"on\": false, \"reason\": "
-		      "\"this version serves reads from kept pages\"},\n");
+	text_add(out, "  \"passthrough\": ");
+	if (v->backing)
+		backing_report(v->backing, out);
+	else
+		text_add(out, "{\"on\": false, \"reason\": \"no mount\"}");
+	text_add(out, ",\n");
 	add_pair(out, "environment", v->world->spec);
 	text_add(out, "  \"kernels\": [");
 	(void)resolve_each_pick(v->world->resolve, add_kernel, &k);
@@ -192,6 +197,13 @@ static void report_metrics(struct view *v, struct text *out)
 		    (long long)__atomic_load_n(&parked, __ATOMIC_RELAXED));
 	text_printf(out, "# TYPE kernelfs_inodes gauge\nkernelfs_inodes %zu\n",
 		    inode_count(v->inodes));
+	text_printf(out,
+		    "# TYPE kernelfs_passthrough gauge\n"
+		    "kernelfs_passthrough %d\n"
+		    "# TYPE kernelfs_passthrough_files gauge\n"
+		    "kernelfs_passthrough_files %zu\n",
+		    v->backing && backing_is_on(v->backing),
+		    inode_ids(v->inodes));
 	text_add(out, "# TYPE kernelfs_source_requests_total counter\n");
 	http_metrics(v->world->http, out);
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "inode.h"
+#include "inode_in.h"
 
 #include "spec.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "base/lock.h"
 #include "kernels/tree.h"
 
 #include <errno.h>
@@ -20,14 +19,6 @@
  */
 #define TRIM_EVERY 65536
 #define TRIM_LEAST 1024
-
-struct inode_table {
-	struct lock lock;
-	struct map nodes; /* lock */
-	struct node *root;
-	unsigned freed; /* lock: since the last trim */
-	size_t most;	/* lock: nodes there were since then */
-};
 
 struct node_key {
 	const struct node *parent;
@@ -65,6 +56,7 @@ static struct node *node_new(struct node *parent, const struct node_make *make)
 	n->entry = make->entry;
 	n->fd = -1;
 	n->holds = 1;
+	n->reads = INODE_SHUT;
 	if (make->tree)
 		n->tree = tree_ref(make->tree);
 	if (make->spec)
@@ -110,9 +102,11 @@ void inode_table_free(struct inode_table *t)
 		struct node *n = map_item(l, struct node, link);
 
 		next = map_next(&t->nodes, l); /* removing could shrink it */
+		inode_drop_id(t, n->id);
 		node_free(n);
 	}
 	map_done(&t->nodes);
+	free(t->backed);
 	lock_done(&t->lock);
 	free(t);
 }
@@ -146,6 +140,7 @@ static struct node *reap_locked(struct inode_table *t, struct node *n)
 		struct node *parent = n->parent;
 
 		map_remove(&t->nodes, &n->link);
+		inode_unback_locked(t, n);
 		t->freed++;
 		n->parent = dead;
 		dead = n;
@@ -170,11 +165,12 @@ static bool trim_due_locked(struct inode_table *t) LOCK_REQUIRES(&t->lock)
 	return true;
 }
 
-static void bury(struct node *dead, bool trim)
+static void bury(struct inode_table *t, struct node *dead, bool trim)
 {
 	while (dead) {
 		struct node *next = dead->parent;
 
+		inode_drop_id(t, dead->id);
 		node_free(dead);
 		dead = next;
 	}
@@ -197,7 +193,7 @@ void inode_put(struct inode_table *t, struct node *n)
 	dead = reap_locked(t, n);
 	trim = trim_due_locked(t);
 	lock_drop(&t->lock);
-	bury(dead, trim);
+	bury(t, dead, trim);
 }
 
 uint64_t inode_number(const struct node *n)
@@ -278,7 +274,7 @@ void inode_forget(struct inode_table *t, uint64_t number, uint64_t count)
 	}
 	trim = trim_due_locked(t);
 	lock_drop(&t->lock);
-	bury(dead, trim);
+	bury(t, dead, trim);
 }
 
 size_t inode_count(struct inode_table *t)
@@ -289,38 +285,4 @@ size_t inode_count(struct inode_table *t)
 	n = t->nodes.count;
 	lock_drop(&t->lock);
 	return n;
-}
-
-void inode_open(struct inode_table *t, struct node *n, int fd)
-{
-	AUTO(auto_close) int spare = fd;
-
-	lock_take(&t->lock);
-	if (n->fd < 0)
-		n->fd = take_fd(&spare);
-	n->opens++;
-	lock_drop(&t->lock);
-}
-
-int inode_fd(struct inode_table *t, struct node *n)
-{
-	int fd;
-
-	lock_take(&t->lock);
-	fd = n->fd;
-	lock_drop(&t->lock);
-	return fd;
-}
-
-void inode_close(struct inode_table *t, struct node *n)
-{
-	AUTO(auto_close) int last = -1;
-
-	lock_take(&t->lock);
-	if (n->opens)
-		n->opens--;
-	/* Another one that holds the node may be reading yet. */
-	if (n->opens == 0 && n->holds <= 1)
-		last = take_fd(&n->fd);
-	lock_drop(&t->lock);
 }

@@ -73,8 +73,12 @@ struct node {
 	uint32_t entry;	  /* index in `tree`, or the report's number */
 	uint16_t kind;	  /* enum node_kind */
 	bool whole;	  /* __atomic: all of this build was asked for */
+	uint8_t reads;	  /* table: enum inode_reads */
 	int fd;		  /* table: the blob's, while open; -1 */
 	uint32_t opens;	  /* table: how often the kernel has it open */
+	int32_t id;	  /* table: what the kernel knows its blob by; 0 */
+	uint32_t backed;  /* table: where it stands among those with an id */
+	uint32_t shut_s;  /* table: since when it is open no more */
 	uint32_t used_h;  /* __atomic: the hour whose use was written down */
 	char name[];	  /* NUL-terminated */
 };
@@ -108,14 +112,48 @@ void inode_looked_up(struct inode_table *t, struct node *n);
 void inode_forget(struct inode_table *t, uint64_t number, uint64_t n);
 size_t inode_count(struct inode_table *t);
 
+/* ---- open files (inode_open.c) ---- */
+
 /*
- * The blob of an open file. inode_open keeps `fd` (taken over) for the node
- * unless it has one, and counts; inode_fd lends it out while the node is
- * held (-1: none); inode_close counts down. It is closed when it is open no
- * more and nobody but the caller holds the node, else when the last lets go.
+ * Who reads the bytes of an open file: the kernel by itself, from the blob
+ * that it knows by an id, or it asks us and keeps the pages. It holds the two
+ * apart for one inode (EIO to who opens), and two ids as well; so the first
+ * of those who have it open decides for all, and an id is given back only
+ * when nobody has. Counted before the kernel is told: it never uses an id
+ * that is gone.
  */
-void inode_open(struct inode_table *t, struct node *n, int fd);
+enum inode_reads {
+	INODE_SHUT,    /* nobody has it open: not decided */
+	INODE_KEPT,    /* we are asked */
+	INODE_THROUGH, /* `id` */
+	INODE_ADOPTED, /* we are asked, for as long as the node lives */
+};
+
+/* Open it once more with the id that it has: that, counted. 0: it has none
+ * yet, and one may be made; -EBUSY: we are asked. */
+int32_t inode_open_again(struct inode_table *t, struct node *n);
+/*
+ * Count an open. `id` (0: none) is what `fd` was registered as; both are
+ * taken over. The id to tell the kernel, or 0: we are asked, and `fd` is kept
+ * for that unless there is one.
+ */
+int32_t inode_open(struct inode_table *t, struct node *n, int fd, int32_t id);
+/* We are asked about what was opened through a daemon that is gone: `fd`
+ * (taken over) is for that. */
+void inode_adopt(struct inode_table *t, struct node *n, int fd);
+/* The descriptor, lent out while the node is held (-1: none). */
 int inode_fd(struct inode_table *t, struct node *n);
+/* Count down. The descriptor is closed when it is open no more and nobody
+ * but the caller holds the node, else when the last lets go. */
 void inode_close(struct inode_table *t, struct node *n);
+
+/* Who is told that an id is needed no more, with no lock held. Set before
+ * there is any; ctx outlives the table. */
+typedef void inode_drop(void *ctx, int32_t id);
+void inode_drop_with(struct inode_table *t, inode_drop *drop, void *ctx);
+/* Drop the ids of what nobody has had open since `before_s` (io_now_ms in
+ * seconds); how many are left. */
+size_t inode_drop_idle(struct inode_table *t, uint32_t before_s);
+size_t inode_ids(struct inode_table *t);
 
 #endif

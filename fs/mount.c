@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mount.h"
 
+#include "backing.h"
 #include "commands.h"
 #include "control.h"
 #include "ctl.h"
@@ -20,6 +21,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "kernels/source.h"
+#include "kernels/store.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -38,6 +40,7 @@ struct mount {
 	struct view *view;
 	struct park *park;
 	struct reports *reports;
+	struct backing *backing;
 	struct control *control;
 	struct ops_context ops;
 	struct fuse_session *session;
@@ -150,14 +153,21 @@ static int start_log(const struct options *o, struct err *err)
 	return log_open("stderr", LOG_WARNING, err);
 }
 
-static void on_ready(void *arg)
+static void say_ready(struct mount *m)
 {
-	struct mount *m = arg;
+	AUTO(auto_text) struct text reason = TEXT_INIT(1024);
 
 	if (!m->o->foreground)
 		(void)open_log(m->o, NULL); /* it could be opened before */
 	log_info("mount", "%s at '%s' for %s", m->world->source->url, m->path,
 		 m->world->spec);
+	backing_reason(m->backing, &reason);
+	/* Who switched it off knows. */
+	if (!backing_is_on(m->backing) && strcmp(m->o->passthrough, "off"))
+		log_info("mount",
+			 "no passthrough: %s; files are read through "
+			 "this process",
+			 text_str(&reason));
 	daemon_ready(&m->daemon);
 }
 
@@ -172,6 +182,11 @@ static void raise_descriptors(void)
 	}
 }
 
+static int64_t tick_backing(void *ctx)
+{
+	return backing_tick(ctx);
+}
+
 /* A mount can do without; it is told to whoever asks for it. */
 static void start_control(struct mount *m)
 {
@@ -182,6 +197,20 @@ static void start_control(struct mount *m)
 		log_warning("control", "no control socket: %s", err_text(&err));
 	else
 		view_set_control(m->view, control_path(m->control));
+}
+
+/* Before there is a thread that could want room in the store. */
+static int start_backing(struct mount *m, struct err *err)
+{
+	int r = backing_new(&m->backing, m->o->passthrough,
+			    store_path(m->world->store), view_inodes(m->view),
+			    err);
+
+	if (r < 0)
+		return r;
+	store_ask_idle(m->world->store, backing_let_go, m->backing);
+	view_set_backing(m->view, m->backing);
+	return 0;
 }
 
 static int start(struct mount *m, struct err *err)
@@ -198,28 +227,34 @@ static int start(struct mount *m, struct err *err)
 		r = world_new(&m->world, m->o, err);
 	if (r < 0)
 		return r;
-	names_start(m->world->names, (int64_t)m->o->connect_timeout_ms);
 	r = view_new(&m->view, m->world, m->path, err);
 	if (r == 0)
-		r = park_new(&m->park, m->view, (int64_t)m->o->deadline_ms,
-			     err);
+		r = start_backing(m, err);
+	if (r < 0)
+		return r;
+	names_start(m->world->names, (int64_t)m->o->connect_timeout_ms);
+	r = park_new(&m->park, m->view, (int64_t)m->o->deadline_ms, err);
 	if (r == 0)
 		r = reports_new(&m->reports, err);
 	if (r < 0)
 		return r;
+	park_also(m->park, tick_backing, m->backing);
+	backing_wake_with(m->backing, park_wake, m->park);
 	start_control(m);
 	m->ops = (struct ops_context){ .view = m->view,
 				       .park = m->park,
 				       .reports = m->reports,
 				       .uid = uid,
 				       .gid = gid,
-				       .ready = on_ready,
-				       .ready_arg = m };
+				       .backing = m->backing };
 	return new_session(m, err);
 }
 
 static int attach(struct mount *m, struct err *err)
 {
+	struct backing_device device;
+	int r;
+
 	if (fuse_set_signal_handlers(m->session) < 0)
 		return err_set(err, EIO, "signal handlers");
 	if (fuse_session_mount(m->session, m->path) < 0)
@@ -229,7 +264,13 @@ static int attach(struct mount *m, struct err *err)
 			       "(kernelfs doctor looks)",
 			       m->path);
 	m->mounted = true;
-	return wire_mend(m->session, err);
+	r = wire_mend(m->session, err);
+	if (r == 0)
+		r = wire_agree(m->session, err);
+	if (r < 0)
+		return r;
+	device = wire_device(m->session);
+	return backing_begin(m->backing, &device, err);
 }
 
 /* ---- death: the reverse ---- */
@@ -241,6 +282,7 @@ static void stop(struct mount *m)
 		world_stop(m->world);
 	if (m->park)
 		park_stop(m->park);
+	backing_end(m->backing);
 	if (m->mounted)
 		fuse_session_unmount(m->session);
 	if (m->session) {
@@ -252,6 +294,7 @@ static void stop(struct mount *m)
 	park_free(m->park);
 	reports_free(m->reports);
 	view_free(m->view);
+	backing_free(m->backing);
 	log_close();
 	free(m->path);
 }
@@ -267,6 +310,7 @@ static int serve(struct mount *m, struct err *err)
 		daemon_failed(&m->daemon, r, err);
 		return r;
 	}
+	say_ready(m);
 	config = fuse_loop_cfg_create();
 	if (!config)
 		return err_errno(err, ENOMEM, "loop");

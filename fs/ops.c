@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops_in.h"
 
+#include "backing.h"
 #include "ctl.h"
 #include "reports.h"
 #include "view.h"
+#include "wire.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -191,14 +193,42 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 static int do_open(struct view *v, const struct park_call *c,
 		   struct view_wait *w, struct park_reply *out, struct err *err)
 {
-	return view_open(v, c->node, w, &out->fd, err);
+	/* What the kernel reads by itself needs no descriptor of ours. */
+	if (c->node->kind == NODE_FILE)
+		out->backing =
+			backing_again(ops_context_of(c->req)->backing, c->node);
+	if (!out->backing)
+		return view_open(v, c->node, w, &out->fd, err);
+	view_used(v, c->node);
+	return 0;
+}
+
+/* Of a blob: it was counted, or is now, before the kernel is told. */
+static void send_open_blob(const struct park_call *c, struct park_reply *reply)
+{
+	struct ops_context *o = ops_context_of(c->req);
+	int r;
+
+	if (!reply->backing)
+		reply->backing = backing_open(o->backing, c->node, reply->fd);
+	reply->fi.noflush = 1;
+	reply->fi.keep_cache = !reply->backing; /* which excludes it */
+	if (reply->backing)
+		r = wire_reply_open(c->req, &reply->fi, reply->backing);
+	else
+		r = fuse_reply_open(c->req, &reply->fi);
+	if (r < 0) /* interrupted: no RELEASE will come for it */
+		inode_close(view_inodes(o->view), c->node);
 }
 
 static void send_open(struct view *v, const struct park_call *c,
 		      struct park_reply *reply)
 {
-	struct inode_table *t = view_inodes(v);
-
+	(void)v;
+	if (c->node->kind == NODE_FILE) {
+		send_open_blob(c, reply);
+		return;
+	}
 	reply->fi.noflush = 1;
 	/* Another daemon could serve this open file: fh is 0, or says only
 	 * where the rest of a report may be found. */
@@ -208,10 +238,7 @@ static void send_open(struct view *v, const struct park_call *c,
 		reply->fi.direct_io = 1;
 		reply->fi.fh = reports_number(ops_context_of(c->req)->reports);
 	}
-	if (reply->fd >= 0)
-		inode_open(t, c->node, reply->fd);
-	if (fuse_reply_open(c->req, &reply->fi) < 0 && reply->fd >= 0)
-		inode_close(t, c->node);
+	(void)fuse_reply_open(c->req, &reply->fi);
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -267,7 +294,7 @@ static int do_read(struct view *v, const struct park_call *c,
 	r = view_open(v, c->node, w, &fd, err);
 	if (r < 0)
 		return r;
-	inode_open(view_inodes(v), c->node, fd);
+	inode_adopt(view_inodes(v), c->node, fd);
 	out->fd = inode_fd(view_inodes(v), c->node);
 	return 0;
 }
@@ -395,11 +422,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	if (conn->proto_minor >= LINKS_WHOLE_MINOR)
 		conn->want |= conn->capable & FUSE_CAP_CACHE_SYMLINKS;
 	conn->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
+	wire_want(conn, backing_depth(o->backing));
 	o->parallel_dirops = conn->capable & FUSE_CAP_PARALLEL_DIROPS;
 	conn->max_background = BACKGROUND;
 	conn->congestion_threshold = BACKGROUND * 3 / 4;
-	if (o->ready)
-		o->ready(o->ready_arg);
 }
 
 const struct fuse_lowlevel_ops *ops_table(void)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct backing;
 struct park;
 struct reports;
 struct view;
@@ -18,14 +19,13 @@ struct view;
 struct ops_context {
 	struct view *view;
 	struct park *park;
+	struct backing *backing;
 	struct reports *reports;
-	uint32_t uid, gid; /* who owns what is shown */
-	/* called once the kernel has agreed on the connection */
-	void (*ready)(void *arg);
-	void *ready_arg;
-	bool parallel_dirops; /* the kernel can do it; wire.h */
-	bool agreed;	      /* __atomic: INIT was answered; wire.h */
-	unsigned spliced;     /* __atomic: replies so far; wire.h */
+	uint32_t uid, gid;	  /* who owns what is shown */
+	bool parallel_dirops;	  /* the kernel can do it; wire.h */
+	bool passthrough_offered; /* likewise */
+	bool agreed;		  /* __atomic: INIT was answered; wire.h */
+	unsigned spliced;	  /* __atomic: replies so far; wire.h */
 };
 
 /* userdata of the session is a struct ops_context. */

@@ -44,6 +44,7 @@ struct options {
 	char *python;  /* NULL: found */
 	char *env;     /* spec or JSON file; NULL: found */
 	char *backend; /* NULL: detected */
+	char *passthrough;
 	char *token_file;
 	uint64_t connect_timeout_ms;
 	uint64_t stall_timeout_ms;

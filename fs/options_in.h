@@ -19,6 +19,7 @@ enum option_kind {
 	OPTION_ENV, /* a path when it looks like one */
 	OPTION_LOG, /* likewise */
 	OPTION_LEVEL,
+	OPTION_CHOICE, /* one of the words of `unit` */
 	OPTION_TRUST,  /* a list */
 	OPTION_IMPORT, /* a list */
 	OPTION_DURATION,

@@ -129,6 +129,21 @@ static int check_level(const char *s, struct err *err)
 		       s);
 }
 
+static int check_choice(const struct option *row, const char *s,
+			struct err *err)
+{
+	size_t len = strlen(s);
+
+	for (const char *p = row->unit; *p;) {
+		size_t n = strcspn(p, "|");
+
+		if (n == len && !strncmp(p, s, n))
+			return 0;
+		p += n + (p[n] == '|');
+	}
+	return err_set(err, EINVAL, "'%.64s' is none of %s", s, row->unit);
+}
+
 static int check_count(const struct option *row, const char *s, uint64_t *out,
 		       struct err *err)
 {
@@ -236,6 +251,8 @@ int options_check(const struct option *row, const char *value, uint64_t *number,
 		return *value ? check_url(value, true, err) : 0;
 	case OPTION_LEVEL:
 		return check_level(value, err);
+	case OPTION_CHOICE:
+		return check_choice(row, value, err);
 	case OPTION_TRUST:
 		return *value ? check_trust(value, err) : 0;
 	case OPTION_IMPORT:

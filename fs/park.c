@@ -64,6 +64,9 @@ struct park {
 	int64_t deadline_ms;
 	struct parked *first;	    /* lock */
 	bool stopping;		    /* lock */
+	park_tick *also;	    /* lock; NULL: nothing */
+	void *also_ctx;		    /* lock */
+	bool woken;		    /* lock */
 	struct said said[SAID_MAX]; /* lock */
 	unsigned said_next;	    /* lock */
 };
@@ -401,23 +404,44 @@ static void expire(struct park *p, int64_t now, int r)
 	}
 }
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* What is not about waiting calls; when it is due again. */
+static int64_t do_others(struct park *p)
+{
+	int64_t at = names_tick(view_world(p->view)->names);
+	park_tick *also;
+	void *ctx;
+
+	lock_take(&p->lock);
+	p->woken = false;
+	also = p->also;
+	ctx = p->also_ctx;
+	lock_drop(&p->lock);
+	return also ? sooner(at, also(ctx)) : at;
+}
+
 static void *timer_main(void *arg)
 {
 	struct park *p = arg;
 	struct world *w = view_world(p->view);
-	int64_t names_ms = names_tick(w->names);
+	int64_t others_ms = do_others(p);
 
 	lock_take(&p->lock);
 	while (!p->stopping) {
-		int64_t until = p->first ? io_now_ms() + TICK_MS : names_ms;
+		int64_t until = p->first ? io_now_ms() + TICK_MS : others_ms;
 
-		(void)lock_wait(&p->lock, &p->changed, until);
+		if (!p->woken)
+			(void)lock_wait(&p->lock, &p->changed, until);
 		if (p->stopping)
 			break;
 		lock_drop(&p->lock);
 		expire(p, io_now_ms(), -ETIMEDOUT);
 		fetch_expire(w->fetch, io_now_ms());
-		names_ms = names_tick(w->names);
+		others_ms = do_others(p);
 		lock_take(&p->lock);
 	}
 	lock_drop(&p->lock);
@@ -459,6 +483,24 @@ int park_new(struct park **out, struct view *v, int64_t deadline_ms,
 	p->timer_runs = true;
 	*out = p;
 	return 0;
+}
+
+void park_also(struct park *p, park_tick *tick, void *ctx)
+{
+	lock_take(&p->lock);
+	p->also = tick;
+	p->also_ctx = ctx;
+	lock_drop(&p->lock);
+}
+
+void park_wake(void *park)
+{
+	struct park *p = park;
+
+	lock_take(&p->lock);
+	p->woken = true;
+	(void)pthread_cond_broadcast(&p->changed);
+	lock_drop(&p->lock);
 }
 
 void park_stop(struct park *p)

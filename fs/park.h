@@ -38,6 +38,7 @@ struct park_reply {
 	struct fuse_file_info fi;
 	struct text text; /* bytes of a read, a listing, a link, an xattr */
 	int fd;		  /* of a read from a blob, borrowed; -1 */
+	int32_t backing;  /* of an open: the id to tell, counted; 0 */
 };
 
 /*
@@ -57,6 +58,12 @@ int park_new(struct park **out, struct view *v, int64_t deadline_ms,
 /* Ends what waits with EIO, then frees; nothing new may come. */
 void park_stop(struct park *p);
 void park_free(struct park *p);
+
+/* Something else that the timer's thread does now and then: gives when to do
+ * it again (io_now_ms), -1: when it is woken. Set before there is a mount. */
+typedef int64_t park_tick(void *ctx);
+void park_also(struct park *p, park_tick *tick, void *ctx);
+void park_wake(void *park);
 
 /* Answer now if that is possible, else park. Takes over the node's hold. */
 void park_run(struct park *p, park_op *op, park_send *send,

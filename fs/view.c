@@ -96,6 +96,11 @@ void view_free(struct view *v)
 	free(v);
 }
 
+void view_set_backing(struct view *v, struct backing *b)
+{
+	v->backing = b;
+}
+
 void view_set_control(struct view *v, const char *path)
 {
 	v->control = path;

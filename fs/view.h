@@ -21,6 +21,7 @@
 #include "kernels/fetch.h"
 #include "resolver/resolve.h"
 
+struct backing;
 struct err;
 struct text;
 struct view;
@@ -52,6 +53,8 @@ void view_free(struct view *v);
 /* For the report: where the mount's control socket is (NULL: nowhere);
  * borrowed. Before anybody asks. */
 void view_set_control(struct view *v, const char *path);
+/* Likewise how the mount's files are read (NULL: no mount). */
+void view_set_backing(struct view *v, struct backing *b);
 struct inode_table *view_inodes(struct view *v);
 struct world *view_world(struct view *v);
 
@@ -104,6 +107,8 @@ int view_list(struct view *v, struct node *dir, uint64_t at,
  */
 int view_open(struct view *v, struct node *n, struct view_wait *w, int *fd,
 	      struct err *err);
+/* A file of a build is opened whose bytes are at hand already. */
+void view_used(struct view *v, struct node *n);
 /* Does the content never change (may be cached)? */
 bool view_is_constant(const struct node *n);
 /* The content of a file that is no blob; appended. */

@@ -106,6 +106,18 @@ static int fetch_and_open(struct view *v, const struct fetch_blob *blob,
 		       blob->path);
 }
 
+static void blob_used(struct view *v, struct node *n)
+{
+	char commit[REF_COMMIT_LEN + 1];
+	struct tree_entry e;
+	struct repo_id repo;
+
+	tree_get(n->tree, n->entry, &e);
+	view_in_commit(n, &repo, commit);
+	view_in_used(v, n, &repo, commit);
+	view_in_fetch_around(v, n, &repo, commit, e.path, true);
+}
+
 static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 		     int *fd, struct err *err)
 {
@@ -122,8 +134,7 @@ static int open_blob(struct view *v, struct node *n, struct view_wait *w,
 	if (r < 0 && r != -ENOENT && r != -EAGAIN)
 		return err_errno(err, -r, "open '%s' in the cache", n->name);
 	if (r >= 0) {
-		view_in_used(v, n, &repo, commit);
-		view_in_fetch_around(v, n, &repo, commit, e.path, true);
+		blob_used(v, n);
 		*fd = r;
 		return 0;
 	}
@@ -311,6 +322,12 @@ bool view_is_constant(const struct node *n)
 {
 	return n->kind == NODE_FILE || n->kind == NODE_STUB ||
 	       n->kind == NODE_DOOR_FILE || n->kind == NODE_HUB_REF;
+}
+
+void view_used(struct view *v, struct node *n)
+{
+	if (n->kind == NODE_FILE)
+		blob_used(v, n);
 }
 
 int view_open(struct view *v, struct node *n, struct view_wait *w, int *fd,

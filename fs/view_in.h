@@ -19,6 +19,7 @@ struct view {
 	struct inode_table *inodes; /* owned */
 	char *mountpoint;	    /* owned */
 	const char *control;	    /* borrowed; NULL: there is none */
+	struct backing *backing;    /* borrowed; NULL: there is no mount */
 	int64_t since_s;
 };
 

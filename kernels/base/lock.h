@@ -14,6 +14,7 @@
 
 enum lock_rank {
 	LOCK_INODE = 10,   /* fs/inode: number -> node, lookup counts */
+	LOCK_BACKING = 12, /* fs/backing: is the connection there */
 	LOCK_VIEW = 15,	   /* fs/view: names decided */
 	LOCK_PARK = 18,	   /* fs/park: requests that wait */
 	LOCK_MEMO = 20,	   /* base/memo: values known and being made */

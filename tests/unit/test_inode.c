@@ -417,8 +417,8 @@ static void keeps_one_descriptor_while_it_is_open(void **state)
 
 	(void)state;
 	assert_int_equal(inode_fd(t, n), -1);
-	inode_open(t, n, first);
-	inode_open(t, n, second);
+	(void)inode_open(t, n, first, 0);
+	(void)inode_open(t, n, second, 0);
 	assert_int_equal(inode_fd(t, n), first);
 	assert_true(is_open(first));
 	assert_false(is_open(second));
@@ -429,13 +429,13 @@ static void keeps_one_descriptor_while_it_is_open(void **state)
 	assert_false(is_open(first));
 	inode_close(t, n); /* one too many: nothing happens */
 	third = new_fd();
-	inode_open(t, n, third);
+	(void)inode_open(t, n, third, 0);
 	assert_int_equal(inode_fd(t, n), third);
 	inode_close(t, n);
 	assert_false(is_open(third));
 	/* Who reads yet holds the node, and is not robbed of it. */
 	third = new_fd();
-	inode_open(t, n, third);
+	(void)inode_open(t, n, third, 0);
 	assert_ptr_equal(inode_get(t, inode_number(n)), n);
 	inode_close(t, n);
 	assert_int_equal(inode_fd(t, n), third);
@@ -459,8 +459,8 @@ static void closes_what_is_open_when_it_goes(void **state)
 	int in_a = new_fd(), in_b = new_fd();
 
 	(void)state;
-	inode_open(t, a, in_a);
-	inode_open(t, b, in_b);
+	(void)inode_open(t, a, in_a, 0);
+	(void)inode_open(t, b, in_b, 0);
 	inode_put(t, a); /* nobody wants it any more */
 	assert_false(is_open(in_a));
 	assert_true(is_open(in_b));
@@ -478,7 +478,7 @@ static void a_table_takes_all_with_it(void **state)
 	int fd = new_fd();
 
 	(void)state;
-	inode_open(t, n, fd);
+	(void)inode_open(t, n, fd, 0);
 	inode_looked_up(t, n);
 	inode_table_free(t); /* held, counted and open */
 	assert_false(is_open(fd));
@@ -514,7 +514,7 @@ static void *wander(void *arg)
 			break;
 		number = inode_number(n);
 		inode_looked_up(w->table, n);
-		inode_open(w->table, n, dup(0));
+		(void)inode_open(w->table, n, dup(0), 0);
 		inode_put(w->table, n);
 		inode_put(w->table, dir);
 		found = inode_get(w->table, number);
