@@ -36,6 +36,7 @@ struct options {
 	uint64_t cache_size; /* bytes; 0: no limit */
 	uint64_t min_free;
 	struct options_list tier; /* folders */
+	char *passthrough;	  /* "auto", "off" or "require" */
 	char *lock;		  /* file */
 	bool locked;
 	uint64_t refresh_ms; /* 0: never */
@@ -44,7 +45,6 @@ struct options {
 	char *python;  /* NULL: found */
 	char *env;     /* spec or JSON file; NULL: found */
 	char *backend; /* NULL: detected */
-	char *passthrough;
 	char *token_file;
 	uint64_t connect_timeout_ms;
 	uint64_t stall_timeout_ms;

@@ -7,8 +7,8 @@ _kernelfs()
 	verbs='mount umount env resolve lock fetch verify why status refresh
 		cache doctor help version'
 	options='--source= --mirror= --offline --insecure --cache=
-		--cache-size= --min-free= --tier= --lock= --locked --refresh=
-		--trust= --import= --python= --env=
+		--cache-size= --min-free= --tier= --passthrough= --lock= --locked
+		--refresh= --trust= --import= --python= --env=
 		--backend= --token-file= --connect-timeout= --stall-timeout=
 		--deadline= --connections= --config= --log= --log-level=
 		--foreground --debug --all-variants --range= --json --help --version'
@@ -33,6 +33,10 @@ _kernelfs()
 	case $prev in
 	--log-level)
 		COMPREPLY=($(compgen -W 'error warning info debug' -- "$cur"))
+		return
+		;;
+	--passthrough)
+		COMPREPLY=($(compgen -W 'auto off require' -- "$cur"))
 		return
 		;;
 	--backend)

@@ -18,8 +18,8 @@ OPTIONS = ["source", "cache", "trust", "import", "python", "env", "backend",
            "token-file", "connect-timeout", "stall-timeout", "deadline",
            "connections", "config", "log", "log-level", "mirror",
            "cache-size", "min-free", "tier", "lock", "locked", "refresh",
-           "offline", "insecure"]
-LATER = ["check-arch", "passthrough", "layers", "broker", "dead-timeout"]
+           "offline", "insecure", "passthrough"]
+LATER = ["check-arch", "layers", "broker", "dead-timeout"]
 
 
 class Help(Case):

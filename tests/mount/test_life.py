@@ -133,7 +133,7 @@ class Beginning(Life):
 
     def test_an_unknown_option_is_misuse(self):
         path = self.folder()
-        for option in ("--cach=/x", "--passthrough=off", "-obroker=x",
+        for option in ("--cach=/x", "--check-arch=on", "-obroker=x",
                        "-ono_such_option_of_anybody"):
             with self.subTest(option=option):
                 self.fails(2, [option.lstrip("-o").split("=")[0]
