@@ -156,6 +156,8 @@ static int start_bytes(struct world *w, const struct options *o,
 	if (r == 0)
 		r = pool_new(&w->disk, "disk", DISK_THREADS, err);
 	if (r == 0)
+		catalog_settle_on(w->catalog, w->disk);
+	if (r == 0)
 		r = pool_new(&w->net, "net", (unsigned)o->connections, err);
 	if (r == 0)
 		r = fetch_new(&w->fetch, w->source, w->store, w->net,

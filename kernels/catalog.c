@@ -58,6 +58,7 @@ void catalog_free(struct catalog *c)
 	if (!c)
 		return;
 	store_ask_uses(c->store, NULL, NULL);
+	catalog_settle_done(c);
 	(void)pthread_cond_destroy(&c->indexed);
 	lock_done(&c->mu);
 	free(c);
@@ -65,16 +66,27 @@ void catalog_free(struct catalog *c)
 
 /* ---- notes ---- */
 
+int catalog_keep(struct catalog *c, const char *kind, const char *key,
+		 const void *p, size_t n)
+{
+	struct err why = ERR_INIT;
+	int r = store_note_hint(c->store, kind, key, p, n);
+
+	if (r == 0)
+		catalog_settle(c, kind, key);
+	else
+		log_debug("catalog", "%s of %s not kept: %s", kind, key,
+			  (err_errno(&why, -r, "write"), err_text(&why)));
+	return r;
+}
+
 void catalog_note(struct catalog *c, const char *kind, const char *key,
 		  const struct text *note)
 {
-	struct err why = ERR_INIT;
-
-	if (text_failed(note) ||
-	    store_note_write(c->store, kind, key, text_str(note), note->len,
-			     &why) < 0)
-		log_debug("catalog", "%s of %s not kept: %s", kind, key,
-			  text_failed(note) ? "too long" : err_text(&why));
+	if (text_failed(note))
+		log_debug("catalog", "%s of %s not kept: too long", kind, key);
+	else
+		(void)catalog_keep(c, kind, key, text_str(note), note->len);
 }
 
 void catalog_owner_key(struct text *key, const struct source *home,
@@ -147,12 +159,8 @@ static int end_tree(struct tree_builder *b, const char *what, void **bytes,
 static int keep_tree(struct catalog *c, const char *key, const void *bytes,
 		     size_t n, struct tree **out, struct err *err)
 {
-	struct err why = ERR_INIT;
-
-	if (store_note_write(c->store, "trees", key, bytes, n, &why) < 0)
-		log_debug("catalog", "listing of %s not kept: %s", key,
-			  err_text(&why));
-	else if (catalog_note_tree(c, key, out) == 0)
+	if (catalog_keep(c, "trees", key, bytes, n) == 0 &&
+	    catalog_note_tree(c, key, out) == 0)
 		return 1;
 	return tree_from_bytes(out, bytes, n, err);
 }

@@ -22,6 +22,7 @@
 struct catalog;
 struct err;
 struct metadata;
+struct pool;
 struct store;
 struct text;
 struct tree;
@@ -40,6 +41,9 @@ enum catalog_reach {
 int catalog_new(struct catalog **out, struct source *source,
 		struct store *store, struct err *err); /* borrows both */
 void catalog_free(struct catalog *c);
+/* Where notes wait for the disk after they were written; borrowed, and stopped
+ * before catalog_free(). Before anybody asks. */
+void catalog_settle_on(struct catalog *c, struct pool *disk);
 
 /*
  * The listing of a folder of a commit, counted (tree_unref). -ENOENT: the

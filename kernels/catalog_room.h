@@ -5,19 +5,23 @@
 /*
  * Inside of the catalog: what catalog.c (notes and their keys),
  * catalog_index.c (what is cached), catalog_uses.c (builds, and their use),
- * catalog_read.c (small files) and catalog_metadata.c share.
+ * catalog_read.c (small files), catalog_metadata.c and catalog_settle.c (notes
+ * and the disk) share.
  */
 
 #include <pthread.h>
 #include <stdbool.h>
 
 #include "base/lock.h"
+#include "base/pool.h"
 #include "catalog.h"
 #include "store.h"
 
 struct text;
 
 #define CATALOG_KEY_MAX 4096
+
+struct unsettled;
 
 struct catalog {
 	struct source *source;
@@ -26,12 +30,28 @@ struct catalog {
 	pthread_cond_t indexed;
 	bool indexing;	     /* mu; somebody reads and rewrites an index */
 	int64_t refreshed_s; /* __atomic; a "not trusted" from before is old */
+	struct pool *disk;   /* borrowed; NULL: notes are not settled */
+	struct pool_job settle;
+	struct unsettled *unsettled; /* mu; owned */
+	bool settling;		     /* mu; the job is queued, or runs */
 };
+
+/* ---- catalog_settle.c ---- */
+
+void catalog_settle(struct catalog *c, const char *kind, const char *key);
+void catalog_settle_done(struct catalog *c);
 
 /* "<url> <owner>" */
 void catalog_owner_key(struct text *key, const struct source *home,
 		       const char *owner);
-/* Write a note; that it could not be is a line at debug level. */
+/*
+ * Write a note, and settle it later: who asked does not wait for the disk.
+ * What a power cut leaves of a note it says itself (fact.h, tree.h), and such
+ * a one counts as absent.
+ */
+int catalog_keep(struct catalog *c, const char *kind, const char *key,
+		 const void *p, size_t n);
+/* The same; that it could not be is a line at debug level. */
 void catalog_note(struct catalog *c, const char *kind, const char *key,
 		  const struct text *note);
 /* This commit has a listing in the cache, which `home` has given. */

@@ -63,7 +63,8 @@ void store_blob_name(const struct digest *d, char folder[STORE_NAME_MAX],
 }
 
 /* One step: made when it is missing, and its name synced. fd or -errno. */
-static int make_step(const struct store *s, int parent, const char *name)
+static int make_step(const struct store *s, int parent, const char *name,
+		     bool sync)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
 	int fd = openat(parent, name, flags);
@@ -77,13 +78,14 @@ static int make_step(const struct store *s, int parent, const char *name)
 		/* past the umask, which is the user's for other files */
 		if (fchmodat(parent, name, s->folder_mode, 0) < 0)
 			return -errno;
-		(void)fsync(parent);
+		if (sync)
+			(void)fsync(parent);
 	}
 	fd = openat(parent, name, flags);
 	return fd >= 0 ? fd : -errno;
 }
 
-int store_make_folder(struct store *s, const char *name)
+static int make_folder(struct store *s, const char *name, bool sync)
 {
 	AUTO(auto_close) int at = -1;
 	char step[STORE_NAME_MAX];
@@ -96,7 +98,7 @@ int store_make_folder(struct store *s, const char *name)
 			return -ENAMETOOLONG;
 		memcpy(step, name, n);
 		step[n] = '\0';
-		fd = make_step(s, at < 0 ? s->dir : at, step);
+		fd = make_step(s, at < 0 ? s->dir : at, step, sync);
 		if (fd < 0)
 			return fd;
 		auto_close(&at);
@@ -104,6 +106,16 @@ int store_make_folder(struct store *s, const char *name)
 		name += n + (name[n] == '/');
 	}
 	return take_fd(&at);
+}
+
+int store_make_folder(struct store *s, const char *name)
+{
+	return make_folder(s, name, true);
+}
+
+int store_make_folder_hint(struct store *s, const char *name)
+{
+	return make_folder(s, name, false);
 }
 
 int store_folder(struct store *s, const char *name, struct err *err)

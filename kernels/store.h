@@ -114,6 +114,8 @@ int store_note_write(struct store *s, const char *kind, const char *key,
 /* The same without waiting for the disk: a crash may lose it, or cut it. */
 int store_note_hint(struct store *s, const char *kind, const char *key,
 		    const void *p, size_t n);
+/* Wait for the disk to have a note that was written as a hint. */
+int store_note_settle(struct store *s, const char *kind, const char *key);
 /* The note's file, read-only (caller closes), or -ENOENT. */
 int store_note_open(struct store *s, const char *kind, const char *key);
 /* Appended to `out`; *age_s (NULL allowed): seconds since it was written. */

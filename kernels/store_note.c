@@ -18,8 +18,8 @@
 /*
  * Small facts by key. The file's name is the SHA-256 of the key, so that two
  * keys never share a file and the file holds nothing but the fact: a listing
- * is mapped from it as it stands. Notes are replaced whole, synced, and
- * their age is the age of the file.
+ * is mapped from it as it stands. Notes are replaced whole, synced if that
+ * is asked for, and their age is the age of the file.
  */
 
 /* Kinds are words of ours; a length keeps them inside STORE_NAME_MAX less
@@ -102,7 +102,7 @@ int store_note_hint(struct store *s, const char *kind, const char *key,
 
 	if (r < 0)
 		return r;
-	folder = store_make_folder(s, name.folder);
+	folder = store_make_folder_hint(s, name.folder);
 	if (folder < 0)
 		return folder;
 	return replace_note(s, folder, name.hex, p, n, false);
@@ -117,6 +117,25 @@ static int path_of(char path[NOTE_NAME_MAX], const char *kind, const char *key)
 		(void)snprintf(path, NOTE_NAME_MAX, "%.41s/%s", name.folder,
 			       name.hex);
 	return r;
+}
+
+int store_note_settle(struct store *s, const char *kind, const char *key)
+{
+	AUTO(auto_close) int folder = -1;
+	AUTO(auto_close) int fd = -1;
+	struct note_name name;
+	int r = name_note(&name, kind, key);
+
+	if (r < 0)
+		return r;
+	folder = openat(s->dir, name.folder,
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (folder < 0)
+		return -errno;
+	fd = store_open_below(folder, name.hex);
+	if (fd < 0)
+		return fd;
+	return fsync(fd) < 0 || fsync(folder) < 0 ? -errno : 0;
 }
 
 int store_note_touch(struct store *s, const char *kind, const char *key)

@@ -60,6 +60,8 @@ void store_blob_name(const struct digest *d, char folder[STORE_NAME_MAX],
  * what is missing. fd (caller closes) or -errno.
  */
 int store_make_folder(struct store *s, const char *name);
+/* The same without waiting for the disk: a crash may lose what was made. */
+int store_make_folder_hint(struct store *s, const char *name);
 /*
  * A new file in partial/, named after `stem`, for who cannot write unnamed.
  * It is locked, so that nobody cleans it away while we live, and cleaned away

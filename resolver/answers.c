@@ -191,7 +191,7 @@ static bool trusted_by_option(const struct resolve *r,
 	return false;
 }
 
-/* The owner, or "owner/repo" where each may have another source. */
+/* As print_trust_key() has it. */
 static int read_trust_key(struct repo_id *repo, const char *key)
 {
 	size_t n = strcspn(key, "/");
@@ -260,6 +260,27 @@ static int trusted_before(struct resolve *r, const struct repo_id *repo,
 	return yes;
 }
 
+/* The owner, or "owner/repo" where each may have another source. */
+static void print_trust_key(const struct resolve *r, const struct repo_id *repo,
+			    char key[2 * REF_PART_MAX + 2])
+{
+	bool one = catalog_one_source(r->catalog);
+
+	(void)snprintf(key, 2 * REF_PART_MAX + 2, "%s%s%s", repo->owner,
+		       one ? "" : "/", one ? "" : repo->name);
+}
+
+void answers_trust_begin(struct resolve *r, const struct repo_id *repo)
+{
+	char key[2 * REF_PART_MAX + 2];
+
+	/* Whose word counts, of several sources, shows only by an answer. */
+	if (trusted_by_option(r, repo) || !catalog_one_source(r->catalog))
+		return;
+	print_trust_key(r, repo, key);
+	memo_begin(r->memo[ANSWERS_TRUST], key, strlen(key));
+}
+
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
 		    enum memo_stage stage, bool *old, struct err *err)
 {
@@ -272,11 +293,7 @@ int answers_trusted(struct resolve *r, const struct repo_id *repo,
 		return 1;
 	if (stage == MEMO_LOCAL)
 		return trusted_before(r, repo, old, err);
-	if (catalog_one_source(r->catalog))
-		(void)snprintf(key, sizeof(key), "%s", repo->owner);
-	else
-		(void)snprintf(key, sizeof(key), "%s/%s", repo->owner,
-			       repo->name);
+	print_trust_key(r, repo, key);
 	n = memo_ask_blocking(r->memo[ANSWERS_TRUST], key, strlen(key), &ref,
 			      err);
 	if (n < 0)

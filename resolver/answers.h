@@ -118,6 +118,9 @@ enum catalog_reach answers_reach(enum memo_stage stage);
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
 		    enum memo_stage stage, bool *old, struct err *err);
 
+/* Whether the publisher is trusted will be asked: have it asked meanwhile. */
+void answers_trust_begin(struct resolve *r, const struct repo_id *repo);
+
 /* Is this answer a "no" that is not for ever: of trust, of a pick for it? */
 bool answers_is_no(enum answers_table t, const void *value);
 /* Does a branch or tag lead there, as far as this mount has asked? */

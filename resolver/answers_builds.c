@@ -217,6 +217,8 @@ static int world_builds(void *ctx, const struct pick *p, struct tree **out,
 	if (w->stage == MEMO_LOCAL)
 		return catalog_tree(w->r->catalog, &p->repo, p->commit, "build",
 				    false, CATALOG_DISK, out, err);
+	/* The next question of every pick; neither hangs on the other. */
+	answers_trust_begin(w->r, &p->repo);
 	n = listed(w, ANSWERS_FOLDER, p, "build", out, &why);
 	if (n != -ENOENT) {
 		if (n < 0 && err)

@@ -144,6 +144,11 @@ void resolve_refresh(struct resolve *r, const struct repo_id *repo)
 
 /* ---- questions ---- */
 
+void resolve_begin(struct resolve *r, const struct repo_id *repo)
+{
+	answers_trust_begin(r, repo);
+}
+
 static int ask(struct resolve *r, enum answers_table t,
 	       const struct answers_key *k, struct memo_waiter *w,
 	       struct resolve_answer *out, struct err *err)

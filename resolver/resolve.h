@@ -56,6 +56,10 @@ void resolve_free(struct resolve *r);
  */
 void resolve_refresh(struct resolve *r, const struct repo_id *repo);
 
+/* A kernel of this repository is about to be used: whether its publisher is
+ * trusted is asked beside what its revision is, not behind it. */
+void resolve_begin(struct resolve *r, const struct repo_id *repo);
+
 /* Take a waiter back, whatever it waits for: true, it will not be called. */
 bool resolve_cancel(struct resolve *r, struct memo_waiter *w);
 

@@ -373,6 +373,22 @@ int memo_ask(struct memo *m, const void *key, size_t key_len,
 	return r;
 }
 
+void memo_begin(struct memo *m, const void *key, size_t key_len)
+{
+	struct memo_entry *e, *dead = NULL;
+
+	lock_take(&m->lock);
+	e = current_locked(m, key, key_len, &dead);
+	if (!e) {
+		e = create_locked(m, key, key_len);
+		if (e)
+			pool_submit(m->disk, &e->job, POOL_NOW);
+	}
+	lock_drop(&m->lock);
+	if (dead)
+		entry_free(dead);
+}
+
 /* Wait for who makes it, or take its queued job and make it here. */
 static void await_locked(struct memo *m, struct memo_entry *e)
 	LOCK_REQUIRES(&m->lock)

@@ -83,6 +83,8 @@ int memo_ask(struct memo *m, const void *key, size_t key_len,
 /* The same on a thread that may wait: makes it here, or waits for who does. */
 int memo_ask_blocking(struct memo *m, const void *key, size_t key_len,
 		      struct memo_ref *out, struct err *err);
+/* Have it made, if nobody has: somebody will ask soon. */
+void memo_begin(struct memo *m, const void *key, size_t key_len);
 void memo_drop(struct memo *m, struct memo_ref *ref); /* empty ref allowed */
 
 /* true: w will not be called. false: it was or is about to be. */
