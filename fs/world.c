@@ -291,6 +291,8 @@ void world_stop(struct world *w)
 		names_stop(w->names);
 	if (w->ahead)
 		ahead_stop(w->ahead);
+	if (w->catalog)
+		catalog_settle_stop(w->catalog);
 	if (w->http)
 		http_cancel_all(w->http);
 }

@@ -44,6 +44,8 @@ void catalog_free(struct catalog *c);
 /* Where notes wait for the disk after they were written; borrowed, and stopped
  * before catalog_free(). Before anybody asks. */
 void catalog_settle_on(struct catalog *c, struct pool *disk);
+/* The end does not wait for a slow disk: what is not synced now stays so. */
+void catalog_settle_stop(struct catalog *c);
 
 /*
  * The listing of a folder of a commit, counted (tree_unref). -ENOENT: the

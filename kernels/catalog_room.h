@@ -34,6 +34,7 @@ struct catalog {
 	struct pool_job settle;
 	struct unsettled *unsettled; /* mu; owned */
 	bool settling;		     /* mu; the job is queued, or runs */
+	bool leaving;		     /* __atomic; what is left is left */
 };
 
 /* ---- catalog_settle.c ---- */

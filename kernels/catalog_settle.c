@@ -51,9 +51,16 @@ static void settle(struct pool_job *job)
 
 	while ((all = take_all(c))) {
 		for (const struct unsettled *u = all; u; u = u->next)
-			(void)store_note_settle(c->store, u->kind, u->key);
+			if (!__atomic_load_n(&c->leaving, __ATOMIC_RELAXED))
+				(void)store_note_settle(c->store, u->kind,
+							u->key);
 		free_all(all);
 	}
+}
+
+void catalog_settle_stop(struct catalog *c)
+{
+	__atomic_store_n(&c->leaving, true, __ATOMIC_RELAXED);
 }
 
 void catalog_settle_on(struct catalog *c, struct pool *disk)

@@ -63,6 +63,26 @@ static void starts_nothing_for_who_cannot_wait(void **state)
 	end(&d);
 }
 
+static void begins_what_somebody_will_ask_once(void **state)
+{
+	struct asker a;
+	struct desk d;
+
+	(void)state;
+	begin(&d, &unbounded, 1, 1);
+	memo_begin(d.memo, "R1", 2);
+	memo_begin(d.memo, "R1", 2);
+	assert_true(latch_wait(&d.in[MEMO_REMOTE], 1));
+	ask(&d, &a, "R1");
+	latch_raise(&d.gate[MEMO_REMOTE]);
+	is_answered(&a, "R1#0");
+	assert_int_equal(makes(&d, MEMO_REMOTE), 1);
+	memo_begin(d.memo, "R1", 2);
+	assert_int_equal(known(&d, "R1"), 0);
+	assert_int_equal(makes(&d, MEMO_REMOTE), 1);
+	end(&d);
+}
+
 static void tells_keys_apart_by_all_their_bytes(void **state)
 {
 	struct memo_ref ref[3] = { { 0 }, { 0 }, { 0 } };
@@ -318,6 +338,7 @@ int main(void)
 		cmocka_unit_test(makes_an_answer_once_for_all_who_wait),
 		cmocka_unit_test(answers_from_disk_while_a_source_hangs),
 		cmocka_unit_test(starts_nothing_for_who_cannot_wait),
+		cmocka_unit_test(begins_what_somebody_will_ask_once),
 		cmocka_unit_test(tells_keys_apart_by_all_their_bytes),
 		cmocka_unit_test(makes_it_on_the_thread_that_blocks),
 		cmocka_unit_test(takes_a_queued_question_back),

@@ -68,6 +68,19 @@ static void keeps_notes_by_kind_and_key(void **state)
 	store_free(s);
 }
 
+static void a_hint_is_a_note_and_can_be_settled(void **state)
+{
+	struct store *s = store_at(dir);
+
+	(void)state;
+	assert_int_equal(store_note_settle(s, "refs", "a/b"), -ENOENT);
+	assert_int_equal(store_note_hint(s, "refs", "a/b", "one", 3), 0);
+	assert_note(s, "refs", "a/b", "one");
+	assert_int_equal(store_note_settle(s, "refs", "a/b"), 0);
+	assert_int_equal(store_note_settle(s, "trust", "a/b"), -ENOENT);
+	store_free(s);
+}
+
 static void refuses_kinds_that_are_no_words(void **state)
 {
 	static const char *const kinds[] = { "", "..", "a/b", "A", "a b", "/" };
@@ -110,6 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(keeps_notes_by_kind_and_key),
+		TEST(a_hint_is_a_note_and_can_be_settled),
 		TEST(refuses_kinds_that_are_no_words),
 		TEST(a_note_of_tomorrow_is_old),
 	};
