@@ -87,7 +87,7 @@ quiet := $(if $(V),,@)
 
 # ---- rules ---------------------------------------------------------------
 
-.PHONY: all help demo test test_programs torture bench lint asan tsan fuzz \
+.PHONY: all help demo test test_programs torture bench bench_all lint asan tsan fuzz \
 	install uninstall clean units FORCE
 
 all: $(out)/kernelfs  ## build the program (build/kernelfs)
@@ -179,10 +179,19 @@ $(out)/fuzz/%: tests/fuzz/fuzz_%.c $(fuzz_main) tests/fuzz/fuzz.h \
 	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $< \
 		$(fuzz_main) $(out)/kernelfs.a $(pkg_libs)
 
-test_programs: all units $(oracle_programs) $(fuzz_programs) \
-	$(torture_programs)
+# The programs of the bench stand alone: nothing of kernelfs is in them.
+bench_programs := $(patsubst tests/bench/%.c,$(out)/bench/%, \
+	$(wildcard tests/bench/*.c))
 
-suites := unit fuzz hub kernel oracle door cli mount
+$(out)/bench/%: tests/bench/%.c $(out)/flags
+	$(quiet)mkdir -p $(@D)
+	$(if $(V),,@echo "  BENCH $<")
+	$(quiet)$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags) -o $@ $<
+
+test_programs: all units $(oracle_programs) $(fuzz_programs) \
+	$(torture_programs) $(bench_programs)
+
+suites := unit fuzz hub kernel oracle door cli mount bench
 
 demo:  ## the main job on an embedded Hub: build, serve, mount, import
 	@tests/setup demo
@@ -227,10 +236,17 @@ fuzz:  ## make up input for one parser: FUZZ=ref SECONDS=60
 		$(wildcard tests/fuzz/corpus/$(FUZZ) \
 			tests/data/must-refuse/$(FUZZ))
 
-bench:  ## speed and memory beside the alternative, as a table
+bench_all: all $(bench_programs)
+
+# ROW=text measures only the rows whose name contains it.
+ROW ?=
+JSON ?=
+
+bench:  ## speed and memory beside the alternative: ROW=text JSON=file
 	@tests/setup bench
-	@$(MAKE) --no-print-directory all
-	@$(venv) tests/bench/bench.py
+	@$(MAKE) --no-print-directory bench_all
+	@$(venv) tests/bench/bench.py $(if $(ROW),--row '$(ROW)') \
+		$(if $(JSON),--json '$(JSON)')
 
 # ---- checks --------------------------------------------------------------
 
@@ -263,7 +279,7 @@ uninstall:  ## remove what install put there
 
 clean:  ## remove what was built (not the virtual environment)
 	rm -rf build/release build/debug build/asan build/tsan build/clang \
-		build/fuzz build/kernelfs
+		build/fuzz build/bench build/kernelfs
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 18

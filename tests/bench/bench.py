@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed, memory and requests, each beside its alternative in the same run.
 
-    build/venv/bin/python tests/bench/bench.py [--rounds N] [--only TEXT]
+    build/venv/bin/python tests/bench/bench.py [--rounds N] [--row TEXT]
                                                [--json FILE]
 
 Rounds are interleaved and figures are medians; on a busy machine ratios and
 exact counts are what to look at. A row that misses its bar says so and fails
-nothing: the exit status is 1 only if something could not be measured.
+nothing: the exit status is 1 only if something could not be measured. What
+cannot be measured on this machine (no root, a tool that is not there) is
+listed with the reason. contrib/PERFORMANCE.md explains each row.
 $KERNELFS names the program (default build/release/kernelfs).
 """
 
@@ -16,18 +18,21 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import sys
 import time
 import traceback
 
 sys.dont_write_bytecode = True
 
-import table  # noqa: E402  (nothing may be written beside the sources)
-from bed import PROGRAM, Bed  # noqa: E402
+import namespace  # noqa: E402  (nothing may be written beside the sources)
+import table  # noqa: E402
+from bed import PROGRAM, Bed, Lacking  # noqa: E402
 
-GROUPS = ("requests", "stalled", "crowd", "path", "commands", "crowded",
-          "places", "lock", "reference", "modules")
-ROUNDS = 5
+GROUPS = ("link", "import", "added", "path", "large", "reference", "build",
+          "requests", "crowd", "commands", "many", "crowded", "term",
+          "stalled", "places", "lock")
+ROUNDS = 10
 
 
 def facts():
@@ -52,64 +57,109 @@ def facts():
         "python": platform.python_version(),
         "packages": ", ".join(versions),
         "load before": "%.1f %.1f %.1f" % os.getloadavg(),
+        "measured": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
 
 
-def measure(bed, groups):
-    rows, failures = [], []
-    for name in groups:
-        print("bench: %s ..." % name, file=sys.stderr, flush=True)
-        start = time.monotonic()
+class Run:
+    """What has been measured, and what has not."""
+
+    def __init__(self, bed, text):
+        self.bed, self.text = bed, text
+        self.rows, self.failures, self.lacking = [], [], []
+
+    def part(self, group, function):
+        name = "%s: %s" % (group, ", ".join(function.names))
         try:
-            for row in importlib.import_module("row_" + name).rows(bed):
-                rows.append(row)
+            for row in table.measured(function, self.bed):
+                self.rows.append(row)
+        except Lacking as why:
+            self.lacking.append((name, str(why)))
         except Exception:
-            failures.append((name, traceback.format_exc()))
-        print("bench: %s took %.0f s" % (name, time.monotonic() - start),
+            self.failures.append((name, traceback.format_exc()))
+
+    def group(self, group, module):
+        found = table.parts_of(module, self.text)
+        if not found:
+            return
+        print("bench: %s ..." % group, file=sys.stderr, flush=True)
+        start = time.monotonic()
+        for function in found:
+            self.part(group, function)
+        print("bench: %s took %.0f s" % (group, time.monotonic() - start),
               file=sys.stderr, flush=True)
-    return rows, failures
+
+    def asked_for(self):
+        """Rows of the parts that ran; those of one name, if one was asked."""
+        text = self.text.lower()
+        return [r for r in self.rows if text in r.what.lower() or
+                text in r.group.lower()]
 
 
 def options(argv):
     parser = argparse.ArgumentParser(
-        description="speed, memory and requests beside the alternative",
-        epilog="groups: " + ", ".join(GROUPS))
+        description="speed, memory and requests beside the alternative")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
-    parser.add_argument("--only", default="", metavar="TEXT",
-                        help="only groups whose name contains it")
+    parser.add_argument("--row", default="", metavar="TEXT",
+                        help="only rows, or groups, whose name contains it")
+    parser.add_argument("--list", action="store_true",
+                        help="only the names of the rows")
     parser.add_argument("--json", metavar="FILE",
                         help="write every figure there as well")
     opts = parser.parse_args(argv)
-    opts.groups = [g for g in GROUPS if opts.only in g]
-    if not opts.groups or not 1 <= opts.rounds <= 30:
-        parser.error("no such group" if not opts.groups else
-                     "--rounds must be 1 to 30")
+    modules = {g: importlib.import_module("row_" + g) for g in GROUPS}
+    opts.groups = {g: m for g, m in modules.items()
+                   if table.parts_of(m, opts.row)}
+    if not opts.groups:
+        parser.error("no row has '%s' in its name" % opts.row)
+    if not 1 <= opts.rounds <= 30:
+        parser.error("--rounds must be 1 to 30")
     return opts
 
 
-def main(argv):
-    opts = options(argv)
-    if not os.access(PROGRAM, os.X_OK):
-        sys.exit("bench: '%s' is not there; run make first" % PROGRAM)
-    about = facts()
-    bed = Bed(opts.rounds)
-    try:
-        rows, failures = measure(bed, opts.groups)
-    finally:
-        bed.close()
+def write(run, about, opts):
     for key, value in about.items():
         print("  %-12s %s" % (key, value))
     print("  %-12s %d, interleaved; figures are medians\n" %
           ("rounds", opts.rounds))
-    table.write(rows, sys.stdout)
-    for name, why in failures:
-        print("\nnot measured: %s\n%s" % (name, why))
+    table.write(run.asked_for(), sys.stdout)
+    for name, why in run.lacking:
+        print("\nnot measured on this machine: %s\n  %s" % (name, why))
+    for name, why in run.failures:
+        print("\nFAILED: %s\n%s" % (name, why))
     if opts.json:
         with open(opts.json, "w", encoding="utf-8") as f:
             json.dump({"machine": about, "rounds": opts.rounds,
-                       "rows": [row.as_json() for row in rows],
-                       "failures": dict(failures)}, f, indent=1)
-    return 1 if failures else 0
+                       "rows": [row.as_json() for row in run.asked_for()],
+                       "lacking": run.lacking,
+                       "failures": run.failures}, f, indent=1)
+
+
+def main(argv):
+    opts = options(argv)
+    if opts.list:
+        for module in opts.groups.values():
+            print(module.GROUP)
+            for function in table.parts_of(module, opts.row):
+                print("\n".join("  " + name for name in function.names))
+        return 0
+    if not os.access(PROGRAM, os.X_OK):
+        sys.exit("bench: '%s' is not there; run make first" % PROGRAM)
+    namespace.enter()
+    # Ended from outside, it still unmounts.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    about = facts()
+    start = time.monotonic()
+    bed = Bed(opts.rounds)
+    run = Run(bed, opts.row)
+    try:
+        for group, module in opts.groups.items():
+            run.group(group, module)
+    finally:
+        bed.close()
+    about["took"] = "%.0f s" % (time.monotonic() - start)
+    write(run, about, opts)
+    return 1 if run.failures else 0
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@
     kernels-community/modules       a package of 300 modules
     kernels-community/waiting       48 files, to be waited for
     many/k00 ... k59                60 import names
+
+packages.py adds the large ones.
 """
 
+import binascii
 import os
 import subprocess
 import sys
@@ -22,7 +25,12 @@ OWNER = "kernels-community"
 MANY = ["k%02d" % i for i in range(60)]
 WAITING = ["f%02d.py" % i for i in range(47)]
 MODULES = 300
+SMALL_BUILD = "torch-cpu"
 LIMIT_S = 300
+
+
+def base64(data):
+    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def module(number, functions):

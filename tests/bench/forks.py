@@ -4,8 +4,9 @@
 Forks is the near side: a Python that has imported what is named (torch takes
 seconds) and forks a child for each statement to be timed, so that each starts
 from the same state and nothing but the statement is in the figure. With `n`
-children all are ready before any starts. This file, run as a program, is the
-far side.
+children all are ready before any starts. Code that times parts of itself
+leaves them in FIGURES; figures() gives those. This file, run as a program, is
+the far side.
 """
 
 import importlib
@@ -35,6 +36,14 @@ class Forks:
     def run(self, code, path=(), before="", n=1):
         """How long each of n processes took for the code, and all of them
         from the first start to the last end: ([seconds], seconds)."""
+        answer = self._ask(code, path, before, n)
+        return answer["each"], answer["whole"]
+
+    def figures(self, code, path=(), before=""):
+        """The list FIGURES that the code has made in a new process."""
+        return self._ask(code, path, before, 1)["figures"]
+
+    def _ask(self, code, path, before, n):
         if not self.ready:
             self._line()
             self.ready = True
@@ -44,7 +53,7 @@ class Forks:
         answer = json.loads(self._line())
         for error in answer["errors"]:
             raise ForkError(error)
-        return answer["each"], answer["whole"]
+        return answer
 
     def _line(self):
         if not select.select([self.process.stdout], [], [], LIMIT_S)[0]:
@@ -77,6 +86,7 @@ def child(job, ready, go, result):
         out["start"] = time.perf_counter()
         exec(code, names)
         out["end"] = time.perf_counter()
+        out["figures"] = names.get("FIGURES", [])
     except BaseException:
         out["error"] = traceback.format_exc()
     os.write(result, json.dumps(out).encode())
@@ -123,7 +133,8 @@ def run(job):
     errors = [r["error"] for r in results if r["error"]]
     if errors:
         return {"errors": errors[:1], "each": [], "whole": 0}
-    return {"errors": [], "each": [r["end"] - r["start"] for r in results],
+    return {"errors": [], "figures": results[0]["figures"],
+            "each": [r["end"] - r["start"] for r in results],
             "whole": max(r["end"] for r in results) - began}
 
 

@@ -3,13 +3,14 @@
 
 from bed import PREFIX, PROGRAM, spawned
 from fixture import OWNER
-from table import Row, limited, median, ms, per_endpoint
+from table import Row, limited, mb, median, ms, part, per_endpoint
 
 GROUP = "Commands and memory"
 SPEC = "torch213-cxx11-cpu-x86_64-linux"
 IDLE = 6e6
 
 
+@part(*("resolve a cached commit, " + how for how in ("--env", "--python")))
 def resolve_rows(bed):
     hub = bed.near()
     cache = bed.new_folder("cache")
@@ -41,6 +42,8 @@ def resolve_rows(bed):
                        "Hub: %s" % per_endpoint(asked)])
 
 
+@part(*("mount to ready, lists on disk, " + how
+        for how in ("--python", "--env")))
 def ready_rows(bed):
     hub = bed.near()
     for what, env in (("--python", None), ("--env", SPEC)):
@@ -57,7 +60,9 @@ def ready_rows(bed):
                                         (len(took), per_endpoint(asked))])
 
 
-def memory_row(bed):
+@part("private memory (RssAnon), idle after mount",
+      "private memory after two imports")
+def memory_rows(bed):
     hub = bed.near()
     forks = bed.forks(hub)
     with bed.mount(hub) as mount:
@@ -66,22 +71,9 @@ def memory_row(bed):
         after = mount.rss_anon()
         forks.run("import modules", [mount.path])
         last = mount.rss_anon()
-    return Row(GROUP, "private memory (RssAnon) after mount",
-               "%.2f MB" % (idle / 1e6), "", "", "<= 6 MB", idle <= IDLE,
-               ["after two imports %.2f MB; after 300 modules %.2f MB" %
-                (after / 1e6, last / 1e6)],
-               {"idle": idle, "after": after, "last": last})
-
-
-def after_row(row):
-    after = row.data["after"]
-    return Row(GROUP, "private memory after two imports",
-               "%.2f MB" % (after / 1e6), "", "", "<= 6 MB", after <= IDLE)
-
-
-def rows(bed):
-    yield from resolve_rows(bed)
-    yield from ready_rows(bed)
-    row = memory_row(bed)
-    yield row
-    yield after_row(row)
+    figures = {"idle": idle, "after": after, "last": last}
+    yield Row(GROUP, "private memory (RssAnon), idle after mount", mb(idle),
+              "", "", "<= " + mb(IDLE), idle <= IDLE, (), figures)
+    yield Row(GROUP, "private memory after two imports", mb(after), "", "",
+              "<= " + mb(IDLE), after <= IDLE,
+              ["after 300 modules more: %s" % mb(last)], figures)

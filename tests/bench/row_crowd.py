@@ -6,7 +6,7 @@ import os
 import shutil
 
 from fixture import OWNER
-from table import Row, median, ms, of_later, paired, per_endpoint
+from table import Row, median, ms, paired, part, per_endpoint
 
 GROUP = "32 processes import the same kernel"
 CROWD = 32
@@ -34,6 +34,7 @@ def cold(bed, hub, forks, rounds):
     whole, most, found = [], 0, {}
     for _ in range(rounds):
         with bed.mount(hub) as mount:
+            bed.forget_bytecode()
             hub.reset()
             whole.append(forks.run(CODE, [mount.path], n=CROWD)[1])
             counts = hub.counts()
@@ -56,16 +57,20 @@ def warm(bed, hub, forks):
     return here, beside, each
 
 
+ONE = "GETs of any one address, cold"
+THERE = "once it is there / plain folder with its .pyc"
+
+
+@part(ONE, THERE)
 def rows(bed):
     hub = bed.near()
     forks = bed.forks(hub)
-    whole, most, found = cold(bed, hub, forks, max(2, bed.rounds // 2))
+    whole, most, found = cold(bed, hub, forks, bed.rounds)
     here, beside, each = warm(bed, hub, forks)
-    yield Row(GROUP, "GETs of any one address, cold", str(most), "", "",
+    yield Row(GROUP, ONE, str(most), "", "",
               "1", most == 1,
               ["Hub, per round: %s" % per_endpoint(found),
                "all 32 done after %s (30 files, 2 MB)" % ms(median(whole))],
               {"whole": whole, "requests": found})
-    yield of_later("bytecode", paired(
-        GROUP, "once it is there / plain folder with its .pyc", here, beside,
-        1.2, ["daemon, per process: %s" % per_endpoint(each)]))
+    yield paired(GROUP, THERE, here, beside, 1.2,
+                 ["daemon, per process: %s; Hub: none" % per_endpoint(each)])

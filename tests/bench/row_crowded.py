@@ -4,10 +4,9 @@
 import os
 import time
 
-import fixture  # noqa: F401  (makes tests/hub importable)
-from bed import PROGRAM, Hub, spawned
+from bed import HERE, PROGRAM, Hub, spawned
 from make_repo import make_kernel, make_owner
-from table import paired
+from table import paired, part
 
 GROUP = "10,000 kernels known, against 10"
 SPEC = "torch213-cxx11-cpu-x86_64-linux"
@@ -34,7 +33,8 @@ class Side:
     def __init__(self, bed, count):
         root = bed.new_folder("crowd")
         lay_out(root, count)
-        self.hub = bed.keep(Hub(root))
+        self.hub = bed.keep(Hub(root, program=os.path.join(
+            HERE, "crowd_hub.py")))
         self.cache = bed.new_folder("cache")
         self.mount = bed.mount(self.hub, "--import=crowd", env=SPEC,
                                cache=self.cache)
@@ -68,6 +68,7 @@ class Side:
              "crowd/k00000@" + self.commit], bed.environment)
 
 
+@part("lookup of a decided name", "kernelfs resolve, cached")
 def rows(bed):
     few, many = Side(bed, FEW), Side(bed, MANY)
     looked, resolved = ([], []), ([], [])
@@ -80,6 +81,5 @@ def rows(bed):
                         (2 * LOOKUPS)])
     yield paired(GROUP, "kernelfs resolve, cached", *resolved, bar=BAR)
     for side in (few, many):
-        side.mount.close()
-        side.hub.close()
-        bed.forget(side.hub)
+        bed.end(side.mount)
+        bed.end(side.hub)

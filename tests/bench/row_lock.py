@@ -10,7 +10,7 @@ import time
 
 import fixture  # noqa: F401  (makes tests/hub importable)
 from bed import LIMIT_S, PROGRAM, ROOT, BedError, Hub, clean_environment
-from table import Row, paired, per_endpoint
+from table import Row, paired, part, per_endpoint
 
 for folder in ("oracle", "git", "mount"):
     sys.path.insert(0, os.path.join(ROOT, "tests", folder))
@@ -42,6 +42,12 @@ class Theirs:
         self.process.stdout.close()
 
 
+LOCK = "six kernels that need five: requests of `lock`"
+TIME = "its time, the reference's imports left out"
+GIT = "git source: requests of a second mount"
+
+
+@part(LOCK, TIME)
 def lock_rows(bed):
     if importlib.metadata.version("kernels") != REFERENCE:
         raise BedError("kernels %s is needed" % REFERENCE)
@@ -88,7 +94,7 @@ def lock_rows(bed):
     hub.close()
     bed.forget(hub)
     here, beside = (sum(asked[name].values()) for name in ("ours", "theirs"))
-    yield Row(GROUP, "six kernels that need five: requests of `lock`",
+    yield Row(GROUP, LOCK,
               str(here), "%d kernels lock" % beside,
               "%.2f x" % (here / beside), "fewer, same bytes",
               here < beside and len(locks) == 1,
@@ -96,10 +102,10 @@ def lock_rows(bed):
                "kernels lock: " + per_endpoint(asked["theirs"]),
                "the same bytes" if len(locks) == 1 else
                "%d DIFFERENT files" % len(locks)], {"requests": asked})
-    yield paired(GROUP, "its time, the reference's imports left out",
-                 took["ours"], took["theirs"])
+    yield paired(GROUP, TIME, took["ours"], took["theirs"])
 
 
+@part(GIT)
 def git_row(bed):
     from gitcase import LIBRARY, build, oid
     from gitserver import GitServer
@@ -125,14 +131,10 @@ def git_row(bed):
     server.close()
     bed.forget(server)
     first, second, pinned = asked
-    yield Row(GROUP, "git source: requests of a second mount",
+    yield Row(GROUP, GIT,
               str(sum(second.values())),
               "%d the first" % sum(first.values()), "", "1 advertisement",
               second == {"refs": 1} and not pinned,
               ["the first: %s; the second: %s; pinned: %s" % tuple(
                   map(per_endpoint, asked))], {"requests": asked})
 
-
-def rows(bed):
-    yield from lock_rows(bed)
-    yield from git_row(bed)

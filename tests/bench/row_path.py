@@ -6,7 +6,7 @@ import sys
 
 from bed import clean_environment, spawned
 from fixture import MANY
-from table import Row, median, middle_half, ms, per_endpoint
+from table import Row, median, middle_half, ms, part, per_endpoint
 
 GROUP = "python3 -c pass, with a mount of 60 import names in PYTHONPATH"
 LIMIT = 0.002
@@ -53,6 +53,7 @@ def row(bed, mount, what, counts):
                {"here": here, "beside": beside, "empty": folder})
 
 
+@part("the Hub answers", "the Hub is dead")
 def rows(bed):
     hub = bed.other_hub()
     with bed.mount(hub, "--import=many") as mount:

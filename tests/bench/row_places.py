@@ -9,7 +9,7 @@ import time
 import fixture  # noqa: F401  (makes tests/hub importable)
 from bed import BedError, Hub
 from make_repo import make_kernel, make_owner
-from table import Row, limited, median, ms, per_endpoint
+from table import Row, limited, ms, part, per_endpoint
 
 GROUP = "Offline, second builds, a dead mirror"
 SPEC = "torch213-cxx11-cpu-x86_64-linux"
@@ -118,6 +118,10 @@ def mirror_row(bed, hub):
                    TIMEOUT_S])
 
 
+@part("offline: the answer for a missing kernel",
+      "listing requests for a second build of the commit",
+      "requests of a second mount on that cache, pinned",
+      "mirror 1 dead: the first answer")
 def rows(bed):
     root = bed.new_folder("places")
     make_owner(root, "places")

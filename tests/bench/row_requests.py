@@ -4,7 +4,7 @@
 import os
 
 from fixture import OWNER
-from table import Row, per_endpoint
+from table import Row, part, per_endpoint
 
 GROUP = "What an import asks of the Hub"
 GET = "kernels.get_kernel(%r, version=1)"
@@ -78,6 +78,7 @@ def nothing_rows(bed, name):
                "daemon": asked})
 
 
+@part("requests, pinned and cached, new mount")
 def pinned_row(bed):
     hub = bed.near()
     forks = bed.forks(hub)
@@ -97,7 +98,7 @@ def pinned_row(bed):
     hub.reset()
     forks.run(GET % (OWNER + "/relu"), before="import kernels")
     theirs = hub.counts()
-    return Row(GROUP, "requests, pinned and cached, new mount",
+    yield Row(GROUP, "requests, pinned and cached, new mount",
                str(sum(got.values())),
                str(sum(theirs["by_endpoint"].values())), "", "0",
                not got,
@@ -108,6 +109,7 @@ def pinned_row(bed):
                {"requests": got, "daemon": asked})
 
 
+@part("the same, of an owner without import names")
 def stranger_row(bed):
     """Pinned and cached, of an owner that gives no import names."""
     hub = bed.near()
@@ -120,13 +122,17 @@ def stranger_row(bed):
         hub.reset()
         mount.text(*path)
         got = hub.counts()["by_endpoint"]
-    return Row(GROUP, "the same, of an owner without import names",
+    yield Row(GROUP, "the same, of an owner without import names",
                str(sum(got.values())), "", "", "0", not got,
                ["Hub: %s" % per_endpoint(got)], {"requests": got})
 
 
+def named(name):
+    return ("file bytes / bytes of the build, " + name,
+            "requests from nothing, " + name)
+
+
+@part(*named("relu"), *named("small-kernel"))
 def rows(bed):
     yield from nothing_rows(bed, "relu")
     yield from nothing_rows(bed, "small-kernel")
-    yield pinned_row(bed)
-    yield stranger_row(bed)

@@ -10,7 +10,7 @@ import time
 
 from bed import wait_for
 from fixture import MANY, OWNER, WAITING
-from table import limited, ms
+from table import limited, ms, part
 
 GROUP = "While the Hub stalls"
 OPENS = 40
@@ -127,9 +127,10 @@ def kill_row(bed, hub):
                    ["worst %s of %d" % (ms(max(here)), len(here))])
 
 
+@part("first lookup in another, cached commit",
+      "SIGKILL of a reader that waits, to its end")
 def rows(bed):
     hub = bed.other_hub()
     yield lookup_row(bed, hub, bed.new_folder("cache"))
     yield kill_row(bed, hub)
-    hub.close()
-    bed.forget(hub)
+    bed.end(hub)

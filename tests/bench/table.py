@@ -3,8 +3,10 @@
 
 A row says what was measured, its figure, the alternative's figure in the same
 rounds, and what was to be reached. Figures are medians. `reached` is None
-where there is no bar; `later` marks the bar of a thing that is not built yet.
-`notes` are exact things: requests, bytes, spread.
+where there is no bar. `notes` are exact things: requests, bytes, spread.
+
+What makes rows is marked with @part and the names of all rows that it makes,
+so that one row can be asked for: a row of another name is a defect.
 """
 
 import statistics
@@ -34,14 +36,53 @@ def times(ratio):
     return "%.*f x" % (1 if ratio >= 10 else 2, ratio)
 
 
+def mb(size):
+    return "%.2f MB" % (size / 1e6)
+
+
+def added(group, what, here, beside, limit, notes=()):
+    """A row of two lists of seconds, of which the difference counts."""
+    more = median(here) - median(beside)
+    return Row(group, what, ms(median(here)), ms(median(beside)),
+               "%+.2f ms" % (more * 1000), "<= +%s" % ms(limit),
+               more <= limit,
+               ["half of the rounds: %s; beside it %s" %
+                (middle_half(here), middle_half(beside)), *notes],
+               {"here": here, "beside": beside, "more": more})
+
+
 def per_endpoint(counts):
     return ", ".join("%s %d" % (key, value) for key, value in
                      sorted(counts.items()) if value) or "none"
 
 
-class Row:
-    later = False
+def part(*names):
+    """This function of a bed yields rows of these names."""
+    def mark(function):
+        function.names = names
+        return function
+    return mark
 
+
+def parts_of(module, text=""):
+    """The parts of a module that make a row with this text in its name; all
+    of them where it is in the name of the group."""
+    text = text.lower()
+    everything = text in module.GROUP.lower()
+    return [f for f in vars(module).values() if hasattr(f, "names") and
+            f.__module__ == module.__name__ and
+            (everything or any(text in n.lower() for n in f.names))]
+
+
+def measured(function, bed):
+    """The rows of one part, with the names that it declares."""
+    for row in function(bed):
+        if row.what not in function.names:
+            raise ValueError("row '%s' is not declared" % row.what)
+        yield row
+
+
+class Row:
     def __init__(self, group, what, here, beside="", so="", bar="",
                  reached=None, notes=(), data=None):
         self.group = group
@@ -57,9 +98,7 @@ class Row:
     def verdict(self):
         if self.reached is None:
             return "-"
-        if self.reached:
-            return "reached"
-        return "not yet" if self.later else "MISSED"
+        return "reached" if self.reached else "MISSED"
 
     def cells(self):
         return (self.what, self.here, self.beside, self.so, self.bar,
@@ -88,13 +127,6 @@ def paired(group, what, here, beside, bar=None, notes=(), sooner=False):
                ["half of the rounds: %s; beside it %s" %
                 (middle_half(here), middle_half(beside)), *notes],
                {"here": here, "beside": beside, "ratio": ratio})
-
-
-def of_later(why, row):
-    """The bar comes with something that is not built yet."""
-    row.later = True
-    row.notes.append("the bar comes with %s, a later issue" % why)
-    return row
 
 
 def limited(group, what, here, limit, beside=None, beside_name="", notes=()):
@@ -128,10 +160,8 @@ def write(rows, out):
         for note in row.notes:
             out.write("      %s\n" % note)
     judged = [r for r in rows if r.reached is not None]
-    missed = [r.what for r in judged if r.verdict() == "MISSED"]
-    waiting = [r for r in judged if r.verdict() == "not yet"]
-    out.write("\n%d rows, %d with a bar: %d reached, %d missed, %d not yet%s\n"
-              % (len(rows), len(judged),
-                 len(judged) - len(missed) - len(waiting), len(missed),
-                 len(waiting),
-                 "".join("\n  missed: " + what for what in missed)))
+    missed = [r for r in judged if not r.reached]
+    out.write("\n%d rows, %d with a bar: %d reached, %d missed%s\n" % (
+        len(rows), len(judged), len(judged) - len(missed), len(missed),
+        "".join("\n  missed: %s (%s; bar %s)" % (
+            r.what, r.so or r.here, r.bar) for r in missed)))
