@@ -217,38 +217,50 @@ static uint64_t child_number(const struct node *parent,
 	return h <= INODE_ROOT ? h + 2 : h;
 }
 
+/* 1 with *out held, 0: not there, -EIO: another's number. */
+static int find_locked(struct inode_table *t, uint64_t number,
+		       const struct node_key *key, struct node **out)
+	LOCK_REQUIRES(&t->lock)
+{
+	struct map_link *l = map_find(&t->nodes, number, NULL);
+
+	if (!l)
+		return 0;
+	if (!node_equal(l, key))
+		return -EIO;
+	*out = map_item(l, struct node, link);
+	(*out)->holds++;
+	return 1;
+}
+
 int inode_child(struct inode_table *t, struct node *parent,
 		const struct node_make *make, struct node **out)
 {
-	struct node_key key = { parent, make };
+	const struct node_key key = { parent, make };
 	uint64_t number = child_number(parent, make);
-	struct node *fresh = node_new(parent, make);
-	struct node *n = NULL;
-	struct map_link *l;
-	int r = 0;
+	struct node *fresh;
+	int r;
 
+	lock_take(&t->lock);
+	r = find_locked(t, number, &key, out);
+	lock_drop(&t->lock);
+	if (r)
+		return r < 0 ? r : 0;
+	fresh = node_new(parent, make);
 	if (!fresh)
 		return -ENOMEM;
 	lock_take(&t->lock);
-	l = map_find(&t->nodes, number, &key);
-	if (l) {
-		n = map_item(l, struct node, link);
-		n->holds++;
-	} else if (map_find(&t->nodes, number, NULL)) {
-		r = -EIO;
-	} else {
+	r = find_locked(t, number, &key, out); /* made by another meanwhile */
+	if (r == 0)
 		r = map_add(&t->nodes, &fresh->link, number);
-		if (r == 0) {
-			parent->holds++;
-			n = TAKE(fresh);
-		}
+	if (r == 0) {
+		parent->holds++;
+		*out = TAKE(fresh);
 	}
 	lock_drop(&t->lock);
 	if (fresh)
 		node_free(fresh);
-	if (r == 0)
-		*out = n;
-	return r;
+	return r < 0 ? r : 0;
 }
 
 void inode_looked_up(struct inode_table *t, struct node *n)

@@ -71,7 +71,8 @@ static bool emit_plus(struct filling *f, const char *name, mode_t mode,
 	e.attr.st_ino = ino;
 	e.attr.st_mode = mode;
 	if (f->c->node->kind != NODE_BUILDS &&
-	    view_lookup(f->v, f->c->node, name, NULL, &n, NULL) == 0)
+	    view_lookup_listed(f->v, f->c->node, name, (uint64_t)next - DOTS,
+			       &n) == 0)
 		ops_fill_entry(ops_context_of(f->c->req), n, &e);
 	fits = add_plus(f, name, &e, next);
 	/* The kernel counts it once the reply has come; only a dying

@@ -83,6 +83,10 @@ void view_attr(struct view *v, const struct node *n, struct view_attr *out);
 /* The child of a folder, held (inode_put). */
 int view_lookup(struct view *v, struct node *dir, const char *name,
 		struct view_wait *w, struct node **out, struct err *err);
+/* What a listing of `dir` has just named, by its name and `next`: as
+ * view_lookup() without a wait, and sooner. */
+int view_lookup_listed(struct view *v, struct node *dir, const char *name,
+		       uint64_t next, struct node **out);
 /* Does the modification time of a folder change with its names? */
 bool view_is_timed(const struct node *n);
 /* Will a folder always list what it lists now? */

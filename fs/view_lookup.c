@@ -500,3 +500,15 @@ int view_lookup(struct view *v, struct node *dir, const char *name,
 		return err_set(err, ENAMETOOLONG, "a name of over 255 bytes");
 	return lookers[dir->kind](&l);
 }
+
+int view_lookup_listed(struct view *v, struct node *dir, const char *name,
+		       uint64_t next, struct node **out)
+{
+	const struct look l = { v, dir, name, NULL, out, NULL };
+
+	/* A listing of a tree goes on behind the entry's index. */
+	if (dir->kind == NODE_VARIANT)
+		return from_tree(&l, dir->tree, (uint32_t)next - 1,
+				 NODE_VARIANT);
+	return view_lookup(v, dir, name, NULL, out, NULL);
+}

@@ -29,6 +29,7 @@
 #define URL_MAX 2000 /* of all, joined; it is in the keys of notes */
 #define NOTE_MAX 4096
 #define KEY_MAX 4096
+#define HOMES_MAX 16384 /* in memory; more are searched for again */
 #define MEANWHILE \
 	"what is cached goes on working, and names keep the commit they had"
 
@@ -108,7 +109,7 @@ static void remember(struct many *m, const struct repo_id *repo,
 	l = map_find(&m->homes, hash_of(repo), repo);
 	if (l) {
 		h = map_item(l, struct home, link);
-	} else if (fresh) {
+	} else if (fresh && m->homes.count < HOMES_MAX) {
 		fresh->repo = *repo;
 		if (map_add(&m->homes, &fresh->link, hash_of(repo)) < 0)
 			h = NULL;

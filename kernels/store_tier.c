@@ -37,6 +37,7 @@
 
 #define KEY_MAX 8192
 #define VERDICT_MAX 8
+#define VERDICTS_MAX 65536 /* in memory; more are hashed again */
 
 /* Room for "kernels--o--n/blobs/<hex>". */
 #define HUB_NAME_MAX (2 * REF_PART_MAX + DIGEST_HEX_MAX + 32)
@@ -159,7 +160,7 @@ static void remember(struct store *s, const char *key, bool good)
 	lock_take(&s->mu);
 	if (!s->verdicts.equal)
 		map_init(&s->verdicts, verdict_equal);
-	if (find_locked(s, key) ||
+	if (find_locked(s, key) || s->verdicts.count >= VERDICTS_MAX ||
 	    map_add(&s->verdicts, &v->link, map_hash(key, n)) < 0) {
 		lock_drop(&s->mu);
 		free(v);

@@ -175,6 +175,8 @@ enum catalog_reach answers_reach(enum memo_stage stage)
 
 /* ---- trust ---- */
 
+#define PUBLISHERS_MAX 4096
+
 static bool trusted_by_option(const struct resolve *r,
 			      const struct repo_id *repo)
 {
@@ -321,5 +323,5 @@ const struct memo_class answers_trust = {
 	.make = make_trust,
 	.free_value = free,
 	.failure_ms = ANSWERS_FAILURE_MS,
-	.limit = 0,
+	.limit = PUBLISHERS_MAX,
 };

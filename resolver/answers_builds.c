@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PICKS_MAX 2048
-#define TREES_MAX 16384
+/* A pick takes some 10 KB, what is known of a listing half of one. */
+#define PICKS_MAX 1024
+#define TREES_MAX 4096
 
 /* ---- folders and builds of a commit ---- */
 

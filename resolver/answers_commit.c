@@ -32,6 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Dropped ones are worked out anew from the refs, which stay longer. */
+#define COMMITS_MAX 8192
+
 /* ---- the lock ---- */
 
 static const struct lock_entry *lock_entry(const struct lockfile *l,
@@ -397,5 +400,5 @@ const struct memo_class answers_commit = {
 	.make = make_commit,
 	.free_value = free,
 	.failure_ms = ANSWERS_FAILURE_MS,
-	.limit = 0,
+	.limit = COMMITS_MAX,
 };

@@ -14,6 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What only a source can say again is dropped late: refs take a KB or so, an
+ * owner's list more. */
+#define OWNERS_MAX 1024
+#define REFS_MAX 16384
+
 /* Does the owner's list, if it is known, name this repository? */
 static bool is_listed(struct resolve *r, const struct repo_id *repo)
 {
@@ -201,7 +206,7 @@ const struct memo_class answers_kernels = {
 	.make = make_kernels,
 	.free_value = free_names,
 	.failure_ms = ANSWERS_FAILURE_MS,
-	.limit = 0,
+	.limit = OWNERS_MAX,
 };
 
 const struct memo_class answers_refs = {
@@ -209,5 +214,5 @@ const struct memo_class answers_refs = {
 	.make = make_refs,
 	.free_value = free_refs,
 	.failure_ms = ANSWERS_FAILURE_MS,
-	.limit = 0,
+	.limit = REFS_MAX,
 };

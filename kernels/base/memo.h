@@ -59,7 +59,7 @@ struct memo_class {
 	size_t limit;
 };
 
-#define MEMO_FAILURES 4096
+#define MEMO_FAILURES 1024
 
 /* ctx is handed to make(). The pools are borrowed and outlive the memo. */
 int memo_new(struct memo **out, const struct memo_class *cls, void *ctx,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resolver/resolve.h"
 
+#include "resolver/answers.h"
 #include "resolving.h"
 
 /* ---- what a revision is ---- */
@@ -92,6 +93,34 @@ static void asks_nothing_about_a_commit(void **state)
 
 	is_commit(w, "acme/relu@" FAKE_C3, FAKE_C3, FAKE_C3);
 	assert_int_equal(fake_asked_all(&w->fake), 0);
+}
+
+/* Whatever names are made up: what is remembered of them has an end, and what
+ * was dropped is answered again as it was. */
+static void remembers_so_many_and_no_more(void **state)
+{
+	static const struct memo_class *const all[] = {
+		&answers_trust,	 &answers_kernels, &answers_refs,
+		&answers_commit, &answers_folder,  &answers_build,
+		&answers_pick,
+	};
+	struct world *w = *state;
+	size_t limit = answers_commit.limit;
+	struct resolve_commit c;
+	char text[64];
+
+	for (size_t i = 0; i < N(all); i++)
+		assert_true(all[i]->limit > 0);
+	fake_forget(&w->fake);
+	for (size_t i = 0; i < limit + 100; i++) {
+		(void)snprintf(text, sizeof(text), "acme/relu@%040zx", i);
+		assert_int_equal(ask_commit(w, text, &c), 0);
+	}
+	assert_int_equal(memo_count(w->resolve->memo[ANSWERS_COMMIT]), limit);
+	(void)snprintf(text, sizeof(text), "acme/relu@%040x", 1u);
+	assert_int_equal(ask_commit(w, text, &c), 0);
+	assert_string_equal(c.commit, strchr(text, '@') + 1);
+	assert_int_equal(memo_count(w->resolve->memo[ANSWERS_COMMIT]), limit);
 }
 
 static void obeys_the_config_but_for_latest(void **state)
@@ -262,6 +291,7 @@ int main(void)
 		unit(takes_the_highest_version_by_default),
 		unit(finds_versions_branches_and_tags),
 		unit(asks_nothing_about_a_commit),
+		unit(remembers_so_many_and_no_more),
 		unit(obeys_the_config_but_for_latest),
 		unit(decides_once),
 		unit(sees_a_branch_that_has_come_since),

@@ -330,6 +330,61 @@ static void page_on(struct fakeworld *f, struct node *dir, struct paging *p,
 	} while (p->count > before);
 }
 
+struct finding {
+	struct fakeworld *f;
+	struct node *dir;
+	unsigned count;
+};
+
+static bool find_both_ways(void *arg, const char *name, enum view_type type,
+			   uint64_t ino, uint64_t next)
+{
+	struct finding *w = arg;
+	struct node *listed = NULL, *looked_up = NULL;
+
+	(void)type;
+	(void)ino;
+	assert_int_equal(
+		view_lookup_listed(w->f->view, w->dir, name, next, &listed), 0);
+	assert_int_equal(
+		view_lookup(w->f->view, w->dir, name, NULL, &looked_up, NULL),
+		0);
+	assert_string_equal(listed->name, name);
+	assert_ptr_equal(listed, looked_up);
+	put(w->f, listed);
+	put(w->f, looked_up);
+	w->count++;
+	return true;
+}
+
+static void a_listed_name_is_the_one_that_a_lookup_finds(void **state)
+{
+	static const struct {
+		const char *path;
+		unsigned count;
+	} rows[] = {
+		{ RELU "/build/" BEST, 3 },
+		{ RELU "/build/" BEST "/sub", 2 },
+		{ RELU "/docs", 1 },
+		{ RELU, 6 },
+	};
+
+	for (size_t i = 0; i < N(rows); i++) {
+		struct finding w = { .f = *state };
+
+		struct text t = TEXT_INIT(4096);
+
+		w.dir = fakeworld_at(w.f, rows[i].path);
+		assert_int_equal(fakeworld_list(w.f, w.dir, &t), 0);
+		text_done(&t);
+		assert_int_equal(view_list(w.f->view, w.dir, 0, NULL,
+					   find_both_ways, &w, NULL),
+				 0);
+		assert_int_equal(w.count, rows[i].count);
+		put(w.f, w.dir);
+	}
+}
+
 static void goes_on_where_a_listing_stopped(void **state)
 {
 	static const struct {
@@ -530,6 +585,7 @@ int main(void)
 		unit(lists_the_view),
 		unit(lists_an_owner_with_what_was_decided),
 		unit(does_not_list_what_may_not_be_used),
+		unit(a_listed_name_is_the_one_that_a_lookup_finds),
 		unit(goes_on_where_a_listing_stopped),
 		early(lists_on_when_names_have_joined),
 		unit(looking_at_the_root_asks_nobody),
