@@ -351,6 +351,12 @@ static bool find_both_ways(void *arg, const char *name, enum view_type type,
 		0);
 	assert_string_equal(listed->name, name);
 	assert_ptr_equal(listed, looked_up);
+	if (listed->tree && listed->entry != TREE_NONE) {
+		struct tree_entry e;
+
+		tree_get(listed->tree, listed->entry, &e);
+		assert_string_equal(e.name, name);
+	}
 	put(w->f, listed);
 	put(w->f, looked_up);
 	w->count++;
