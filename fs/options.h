@@ -64,6 +64,7 @@ struct options {
 	bool json;
 	bool lazy;	   /* -z, of umount */
 	bool all_variants; /* of fetch and verify */
+	bool compile;	   /* of fetch */
 	char *range;	   /* of resolve */
 	unsigned given;	   /* options.c's: a bit per row that was said */
 };

@@ -31,6 +31,7 @@ static const struct flag flags[] = {
 	{ "help", 'h', offsetof(struct options, help), NULL },
 	{ "version", 'V', offsetof(struct options, version), NULL },
 	{ "all-variants", '\0', offsetof(struct options, all_variants), NULL },
+	{ "compile", '\0', offsetof(struct options, compile), NULL },
 	{ "range", '\0', offsetof(struct options, range), "RANGE" },
 };
 

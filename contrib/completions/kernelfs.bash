@@ -11,7 +11,8 @@ _kernelfs()
 		--refresh= --trust= --import= --python= --env=
 		--backend= --token-file= --connect-timeout= --stall-timeout=
 		--deadline= --connections= --config= --log= --log-level=
-		--foreground --debug --all-variants --range= --json --help --version'
+		--foreground --debug --all-variants --compile --range= --json --help
+		--version'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}

@@ -46,11 +46,13 @@ static const struct cli_verb verbs[] = {
 	  "all machines: every build's dependencies are in it. Without a\n"
 	  "word: of the current folder.\n",
 	  0, 1, true, false, verb_lock },
-	{ "fetch", "fetch [REPO[@REV]...] [--lock FILE] [--all-variants]",
+	{ "fetch",
+	  "fetch [REPO[@REV]...] [--lock FILE] [--all-variants] [--compile]",
 	  "bring kernels into the cache before they are used",
 	  "Each with what it needs: the build that fits, or all of them with\n"
 	  "--all-variants. Without REPO, all that the lock file lists. --env\n"
-	  "is for another machine.\n",
+	  "is for another machine. --compile also makes the bytecode that\n"
+	  "imports of this user would, with the Python of --python.\n",
 	  0, 64, true, true, verb_fetch },
 	{ "verify", "verify [REPO[@REV]...] [--lock FILE] [--all-variants]",
 	  "prove that the cache holds kernels, whole and unchanged",

@@ -38,6 +38,8 @@ static int run_verb(const struct cli_verb *v, const struct cli *c)
 		return cli_misuse("-z is for umount");
 	if (c->o->all_variants && v->run != verb_fetch && v->run != verb_verify)
 		return cli_misuse("--all-variants is for fetch and verify");
+	if (c->o->compile && v->run != verb_fetch)
+		return cli_misuse("--compile is for fetch");
 	if (c->o->range && v->run != verb_resolve)
 		return cli_misuse("--range is for resolve");
 	if (v->run == verb_mount)

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "builds.h"
+#include "compile.h"
 #include "progress.h"
 #include "setup.h"
 
@@ -30,6 +31,7 @@
 struct sum {
 	size_t files, fetched, failed;
 	uint64_t bytes;
+	struct compiled code; /* with --compile */
 };
 
 /* One file that is not here. */
@@ -197,7 +199,47 @@ static int download(struct downloads *d, struct err *err)
 	return 0;
 }
 
+/* ---- bytecode ---- */
+
+static int compile(struct downloads *d, struct compile *k, struct err *err)
+{
+	struct progress p;
+	uint64_t bytes = 0;
+	size_t files = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < d->builds->count; i++)
+		compile_count(&d->builds->items[i], &bytes, &files);
+	progress_begin(&p, bytes, files);
+	k->w = d->w;
+	k->bar = &p;
+	for (size_t i = 0; r == 0 && i < d->builds->count; i++)
+		r = compile_build(k, &d->builds->items[i], &d->sums[i].code,
+				  err);
+	progress_end(&p);
+	return r;
+}
+
 /* ---- what came of it ---- */
+
+static void add_code(const struct compiled *code, bool json, struct text *out)
+{
+	if (!*code->python)
+		return;
+	if (json) {
+		text_add(out, ", \"compiled\": {\"python\": ");
+		text_add_json(out, code->python);
+		text_printf(out,
+			    ", \"kept\": %zu, \"known\": %zu, "
+			    "\"failed\": %zu}",
+			    code->kept, code->known, code->failed);
+		return;
+	}
+	text_printf(out, ", %zu compiled for Python %s",
+		    code->kept + code->known, code->python);
+	if (code->failed)
+		text_printf(out, ", %zu not", code->failed);
+}
 
 static void add_result(const struct build *b, const struct sum *s, bool json,
 		       struct text *out)
@@ -209,6 +251,7 @@ static void add_result(const struct build *b, const struct sum *s, bool json,
 		text_printf(out, ", %zu fetched", s->fetched);
 		if (s->failed)
 			text_printf(out, ", %zu not", s->failed);
+		add_code(&s->code, false, out);
 		text_add_char(out, '\n');
 		return;
 	}
@@ -219,9 +262,11 @@ static void add_result(const struct build *b, const struct sum *s, bool json,
 	text_add_json(out, b->variant);
 	text_printf(out,
 		    ", \"files\": %zu, \"bytes\": %llu, \"fetched\": %zu, "
-		    "\"failed\": %zu}",
+		    "\"failed\": %zu",
 		    s->files, (unsigned long long)s->bytes, s->fetched,
 		    s->failed);
+	add_code(&s->code, true, out);
+	text_add_char(out, '}');
 }
 
 static int report(const struct cli *c, const struct downloads *d)
@@ -238,7 +283,7 @@ static int report(const struct cli *c, const struct downloads *d)
 }
 
 static int fetch_all(const struct cli *c, struct world *w,
-		     const struct builds *b, struct err *err)
+		     const struct builds *b, struct compile *k, struct err *err)
 {
 	struct downloads d = { .w = w, .builds = b };
 	int r, code;
@@ -249,6 +294,8 @@ static int fetch_all(const struct cli *c, struct world *w,
 	lock_init(&d.mu, LOCK_VIEW);
 	lock_cond_init(&d.changed);
 	r = download(&d, err);
+	if (r == 0 && c->o->compile && !setup_interrupted())
+		r = compile(&d, k, err);
 	code = r < 0 ? r : setup_interrupted() ? CLI_FAILED : report(c, &d);
 	/* All waiters were called: nobody looks at these any more. */
 	(void)pthread_cond_destroy(&d.changed);
@@ -265,11 +312,16 @@ static int work(const struct cli *c, struct world *w, const void *arg,
 		struct err *err)
 {
 	struct builds b = { .items = NULL };
-	int r = builds_gather(&b, c, w, err);
+	AUTO(auto_free) struct compile *k = calloc(1, sizeof(*k));
+	int r = k ? 0 : err_errno(err, ENOMEM, "fetch");
 
 	(void)arg;
+	if (r == 0 && c->o->compile)
+		r = compile_find(k, c->o, err);
 	if (r == 0)
-		r = fetch_all(c, w, &b, err);
+		r = builds_gather(&b, c, w, err);
+	if (r == 0)
+		r = fetch_all(c, w, &b, k, err);
 	if (r == CLI_DONE && b.worst)
 		r = cli_code(b.worst);
 	builds_done(&b);

@@ -27,33 +27,33 @@ static void add_all(struct text *out)
 		      "  kernelfs VERB [OPTIONS] ...\n\n");
 	add_verbs(out);
 	options_help(out);
-	text_add(
-		out,
-		"\n  -o LIST               name=value,... of the above, and "
-		"allow_other,\n"
-		"                        allow_root, uid=N, gid=N, "
-		"context=... of the mount;\n"
-		"                        \"\\,\" is a comma\n"
-		"  -f, --foreground      do not go to the background\n"
-		"  -d, --debug           -f, and show what the kernel asks\n"
-		"  --all-variants        of fetch and verify; --range=RANGE of "
-		"resolve\n"
-		"  --json                print for programs; not of mount, "
-		"umount, help, version\n"
-		"  -h, --help, -V, --version\n\n"
-		"The same names stand in a config file (connections = 4) and "
-		"in the environment\n"
-		"(KERNELFS_CONNECTIONS=4). The command line wins, then the "
-		"environment, then the\n"
-		"user's config file, then the system's.\n\n"
-		"Examples:\n"
-		"  kernelfs /kernels && PYTHONPATH=/kernels python3 -c "
-		"'import relu'\n"
-		"  kernelfs -o trust=my-team,import=my-team/relu@v2 /kernels\n"
-		"  kernelfs resolve kernels-community/activation@v1\n\n"
-		"Exit codes: 0 done, 1 failed, 2 misuse, 3 no build fits, "
-		"4 verification failed.\n"
-		"More: man kernelfs\n");
+	text_add(out,
+		 "\n  -o LIST               name=value,... of the above, and "
+		 "allow_other,\n"
+		 "                        allow_root, uid=N, gid=N, "
+		 "context=... of the mount;\n"
+		 "                        \"\\,\" is a comma\n"
+		 "  -f, --foreground      do not go to the background\n"
+		 "  -d, --debug           -f, and show what the kernel asks\n"
+		 "  --all-variants        of fetch and verify; --compile of "
+		 "fetch;\n"
+		 "                        --range=RANGE of resolve\n"
+		 "  --json                print for programs; not of mount, "
+		 "umount, help, version\n"
+		 "  -h, --help, -V, --version\n\n"
+		 "The same names stand in a config file (connections = 4) and "
+		 "in the environment\n"
+		 "(KERNELFS_CONNECTIONS=4). The command line wins, then the "
+		 "environment, then the\n"
+		 "user's config file, then the system's.\n\n"
+		 "Examples:\n"
+		 "  kernelfs /kernels && PYTHONPATH=/kernels python3 -c "
+		 "'import relu'\n"
+		 "  kernelfs -o trust=my-team,import=my-team/relu@v2 /kernels\n"
+		 "  kernelfs resolve kernels-community/activation@v1\n\n"
+		 "Exit codes: 0 done, 1 failed, 2 misuse, 3 no build fits, "
+		 "4 verification failed.\n"
+		 "More: man kernelfs\n");
 }
 
 int verb_help(const struct cli *c)
