@@ -429,10 +429,12 @@ static void *timer_main(void *arg)
 	struct park *p = arg;
 	struct world *w = view_world(p->view);
 	int64_t others_ms = do_others(p);
+	bool again = false;
 
 	lock_take(&p->lock);
 	while (!p->stopping) {
-		int64_t until = p->first ? io_now_ms() + TICK_MS : others_ms;
+		int64_t until =
+			p->first || again ? io_now_ms() + TICK_MS : others_ms;
 
 		if (!p->woken)
 			(void)lock_wait(&p->lock, &p->changed, until);
@@ -440,7 +442,7 @@ static void *timer_main(void *arg)
 			break;
 		lock_drop(&p->lock);
 		expire(p, io_now_ms(), -ETIMEDOUT);
-		fetch_expire(w->fetch, io_now_ms());
+		again = fetch_expire(w->fetch, io_now_ms());
 		others_ms = do_others(p);
 		lock_take(&p->lock);
 	}

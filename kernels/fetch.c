@@ -23,6 +23,8 @@
  */
 
 #define TICK_MS 200
+/* A link is slower than one of them. */
+#define HASH_THREADS 2
 
 /* ---- asking ---- */
 
@@ -46,6 +48,8 @@ static int join_locked(struct fetch *f, struct flight *fl,
 		return r;
 	if (other)
 		fl = other;
+	if (!fl->waiters)
+		fetch_waits_locked(f, true);
 	w->next = fl->waiters;
 	w->digest = &fl->digest;
 	fl->waiters = w;
@@ -65,6 +69,7 @@ int fetch_ask(struct fetch *f, const struct fetch_blob *blob,
 	fl = fetch_flight_new(blob, err);
 	if (!fl)
 		return err ? -err->code : -EINVAL;
+	fetch_front_open(f);
 	lock_take(&f->lock);
 	r = join_locked(f, fl, w, &fl);
 	if (r == 0)
@@ -93,6 +98,8 @@ bool fetch_cancel(struct fetch *f, struct fetch_waiter *w)
 		pp = &(*pp)->next;
 	*pp = w->next;
 	w->digest = NULL;
+	if (!fl->waiters)
+		fetch_waits_locked(f, false);
 	if (!fl->waiters && fl->kept)
 		fetch_flight_lane_locked(f, fl, fl->kept_lane);
 	else if (!fl->waiters)
@@ -139,8 +146,10 @@ static struct flight *find_late_locked(const struct fetch *f, int64_t now_ms)
 	return NULL;
 }
 
-void fetch_expire(struct fetch *f, int64_t now_ms)
+bool fetch_expire(struct fetch *f, int64_t now_ms)
 {
+	bool told;
+
 	for (;;) {
 		struct err err = ERR_INIT;
 		struct fetch_waiter *waiters;
@@ -150,8 +159,10 @@ void fetch_expire(struct fetch *f, int64_t now_ms)
 		lock_take(&f->lock);
 		fl = find_late_locked(f, now_ms);
 		if (!fl) {
+			fetch_front_tick_locked(f, now_ms);
+			told = f->told;
 			lock_drop(&f->lock);
-			return;
+			return told;
 		}
 		(void)err_set(
 			&err, ETIMEDOUT, "fetch '%s/%s@%s/%s': %s for %lld ms",
@@ -214,7 +225,7 @@ static void fly_here(struct fetch *f, struct flight *fl,
 		called = n->called;
 		lock_drop(&f->lock);
 		if (!called)
-			fetch_expire(f, io_now_ms());
+			(void)fetch_expire(f, io_now_ms());
 	}
 	fetch_work_finish(f, fl, r, &err);
 }
@@ -231,6 +242,7 @@ int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err)
 	fl = fetch_flight_new(blob, err);
 	if (!fl)
 		return err ? -err->code : -EINVAL;
+	fetch_front_open(f);
 	lock_take(&f->lock);
 	r = join_locked(f, fl, &n.waiter, &fl);
 	mine = r == 0 && fl->state != FLIGHT_RUNNING;
@@ -247,7 +259,7 @@ int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err)
 	while (!n.called) {
 		(void)lock_wait(&f->lock, &f->changed, io_now_ms() + TICK_MS);
 		lock_drop(&f->lock);
-		fetch_expire(f, io_now_ms());
+		(void)fetch_expire(f, io_now_ms());
 		lock_take(&f->lock);
 	}
 	lock_drop(&f->lock);
@@ -262,9 +274,16 @@ int fetch_new(struct fetch **out, struct source *source, struct store *store,
 	      struct pool *net, int64_t deadline_ms, struct err *err)
 {
 	struct fetch *f = calloc(1, sizeof(*f));
+	int r;
 
 	if (!f)
 		return err_errno(err, ENOMEM, "fetch");
+	r = pool_new(&f->hash, "hash", HASH_THREADS, err);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	f->front = -1;
 	f->source = source;
 	f->store = store;
 	f->net = net;
@@ -318,6 +337,8 @@ void fetch_free(struct fetch *f)
 	while (f->busy > 0 || f->running > 0)
 		(void)lock_wait(&f->lock, &f->changed, -1);
 	lock_drop(&f->lock);
+	pool_free(f->hash);
+	fetch_front_close(f);
 	map_done(&f->flights);
 	for (int i = 0; i < POOL_LANES; i++)
 		free(f->queue[i].v);

@@ -6,7 +6,8 @@
  * The downloader: one download per blob, however many ask, here and (through
  * the store's locks) on this host. Waiters hang on the blob and hold no
  * thread. What has a waiter goes before what is wanted *soon*, and that before
- * what is wanted *later*; smaller before larger within each. When the last waiter of a blob that nobody else wanted leaves,
+ * what is wanted *later*; smaller before larger within each. Several workers
+ * bring a large one, in blocks. When the last waiter of a blob that nobody else wanted leaves,
  * its download stops.
  */
 
@@ -59,9 +60,18 @@ bool fetch_cancel(struct fetch *f, struct fetch_waiter *w);
 /*
  * Fail with -ETIMEDOUT what has been still for the deadline at `now_ms`
  * (io_now_ms): a running download since its last byte, a waiting one since
- * anybody's. For a timer, at least once a second: all workers may hang.
+ * anybody's. For a timer, at least once a second while somebody waits: all
+ * workers may hang. true: once more even if nobody does, to tell other
+ * processes that it is so.
  */
-void fetch_expire(struct fetch *f, int64_t now_ms);
+bool fetch_expire(struct fetch *f, int64_t now_ms);
+/*
+ * Set before there are threads: who waits here is in no hurry (a verb that
+ * fetches hundreds). Between blobs, and between blocks of large ones, it lets
+ * those go first who wait in other processes on this cache, and so does what
+ * is wanted later anywhere; for a bounded time each.
+ */
+void fetch_background(struct fetch *f);
 enum fetch_want {
 	FETCH_SOON,  /* somebody is importing it: all workers but two */
 	FETCH_LATER, /* nobody waits: at most half of them */

@@ -21,6 +21,9 @@
  */
 
 #define CUTS_MAX 5
+/* Smaller ones share connections: their bytes are hashed and written on a
+ * thread that others wait for. */
+#define APART_MIN (UINT64_C(1) << 20)
 
 struct flight_sink {
 	struct http_sink sink; /* first: the source knows this part */
@@ -50,6 +53,14 @@ static int sink_begin(struct http_sink *s, uint64_t from, struct err *err)
 		       (unsigned long long)from);
 }
 
+void fetch_progress(struct fetch *f, struct flight *fl)
+{
+	int64_t now = io_now_ms();
+
+	__atomic_store_n(&fl->progress_ms, now, __ATOMIC_RELAXED);
+	__atomic_store_n(&f->last_progress_ms, now, __ATOMIC_RELAXED);
+}
+
 static int sink_write(struct http_sink *s, const void *p, size_t n,
 		      struct err *err)
 {
@@ -63,13 +74,8 @@ static int sink_write(struct http_sink *s, const void *p, size_t n,
 	if (r < 0)
 		return r;
 	if (ingest_written(fs->in) >= fs->mark + HTTP_PROGRESS_BYTES) {
-		int64_t now = io_now_ms();
-
 		fs->mark = ingest_written(fs->in);
-		__atomic_store_n(&fs->flight->progress_ms, now,
-				 __ATOMIC_RELAXED);
-		__atomic_store_n(&fs->fetch->last_progress_ms, now,
-				 __ATOMIC_RELAXED);
+		fetch_progress(fs->fetch, fs->flight);
 	}
 	return 0;
 }
@@ -85,6 +91,7 @@ static int attempt(struct flight_sink *fs, struct err *err)
 		.path = fl->path,
 		.size = fl->size,
 		.from = ingest_written(fs->in),
+		.apart = fl->size >= APART_MIN,
 		.cancelled = &fl->cancelled,
 		.progress_ms = &fl->progress_ms,
 	};
@@ -136,7 +143,7 @@ static int named(const struct flight *fl, int r, struct err *err)
 	return err_wrap(err, r, "fetch %s", what);
 }
 
-static int bring(struct fetch *f, struct flight *fl, struct err *err)
+static int bring_whole(struct fetch *f, struct flight *fl, struct err *err)
 {
 	struct flight_sink fs = {
 		.sink = { .begin = sink_begin, .write = sink_write },
@@ -149,6 +156,15 @@ static int bring(struct fetch *f, struct flight *fl, struct err *err)
 		r = download(&fs, err);
 		ingest_free(fs.in);
 	}
+	return r;
+}
+
+static int bring(struct fetch *f, struct flight *fl, struct err *err)
+{
+	int r = fetch_parts_bring(f, fl, err);
+
+	if (r == -EOPNOTSUPP)
+		r = bring_whole(f, fl, err);
 	return r < 0 ? named(fl, r, err) : 0;
 }
 

@@ -144,12 +144,17 @@ struct fetch_waiter *fetch_flight_end_locked(struct fetch *f, struct flight *fl,
 	for (struct fetch_waiter *w = waiters; w; w = w->next)
 		w->digest = NULL;
 	fl->waiters = NULL;
+	if (waiters)
+		fetch_waits_locked(f, false);
 	if (fl->listed)
 		map_remove(&f->flights, &fl->link);
 	fl->listed = false;
 	*gone = NULL;
 	if (fl->state == FLIGHT_RUNNING) {
 		__atomic_store_n(&fl->cancelled, true, __ATOMIC_RELAXED);
+		if (fl->parts)
+			__atomic_store_n(&fl->parts->stop, true,
+					 __ATOMIC_RELAXED);
 	} else {
 		fetch_flight_lift_locked(f, fl);
 		if (fl->build)

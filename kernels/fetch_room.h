@@ -6,15 +6,19 @@
  * What the files of the downloader share; nobody else's: fetch.c (asking,
  * deadlines, the end), fetch_flight.c (what is wanted), fetch_queue.c (in
  * which order), fetch_build.c (whole builds), fetch_work.c (the workers),
- * fetch_download.c (one download). A *flight* is a blob
- * that is wanted, from its first asker to its end.
+ * fetch_yield.c (whom they let go first), fetch_download.c (one download),
+ * fetch_parts.c (one with many hands). A *flight* is a blob that is wanted,
+ * from its first asker to its end.
  */
 
 #include "fetch.h"
 
+#include "base/err.h"
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/pool.h"
+#include "base/text.h"
+#include "store.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,6 +39,8 @@ struct flight {
 	char commit[REF_COMMIT_LEN + 1];
 	char *path;		      /* owned */
 	struct fetch_waiter *waiters; /* lk */
+	struct fetch_parts *parts;    /* lk; while it comes in blocks */
+	unsigned polls;		      /* lk; how often it was parked */
 	struct build *build;	  /* lk; counted in build.users; may be NULL */
 	enum flight_state state;  /* lk */
 	enum pool_lane lane;	  /* lk */
@@ -89,12 +95,31 @@ struct slot {
 
 /* More than a pool has threads. */
 #define FETCH_SLOTS 64
+/* What another process is at is looked at so often, sooner at first. */
 #define FETCH_POLL_MS 50
+
+/* A running flight whose blocks several hands bring; on its thread's stack,
+ * in fetch.parts while others may join. */
+struct fetch_parts {
+	struct fetch_parts *next; /* lk */
+	struct fetch *fetch;
+	struct flight *flight;
+	struct ingest *in;    /* owned */
+	struct text place;    /* lk; where the bytes are, if that is known */
+	struct pool_job hash; /* while `hashing` */
+	bool open;	      /* lk; an answer has come: others may join */
+	bool hashing;	      /* lk */
+	bool stop;	      /* lk to set, __atomic; no more bytes */
+	unsigned hands;	      /* lk; threads that are at a block */
+	int r;		      /* lk; the first failure */
+	struct err err;	      /* lk */
+};
 
 struct fetch {
 	struct source *source;
 	struct store *store;
 	struct pool *net;
+	struct pool *hash; /* owned */
 	int64_t deadline_ms;
 	struct lock lock;
 	pthread_cond_t changed; /* slots ended, flights ended, work came */
@@ -102,6 +127,7 @@ struct fetch {
 	struct queue queue[POOL_LANES];		    /* lk; by lane */
 	struct flight *parked;			    /* lk */
 	struct build *builds;			    /* lk; owned */
+	struct fetch_parts *parts;		    /* lk */
 	struct slot slots[POOL_LANES][FETCH_SLOTS]; /* lk; by lane */
 	size_t pending[POOL_LANES]; /* lk; submitted and not begun */
 	size_t busy;		    /* lk; slots */
@@ -114,6 +140,12 @@ struct fetch {
 	uint64_t failed;  /* lk */
 	uint64_t bytes;	  /* __atomic */
 	int64_t last_progress_ms; /* __atomic; of any flight, or its end */
+	/* fetch_yield.c */
+	bool background;   /* set before there are threads */
+	int front;	   /* __atomic; owned; -1 not opened, -2 cannot be */
+	uint64_t waited;   /* lk; flights with waiters */
+	int64_t waited_ms; /* lk; when one had its first or lost its last */
+	bool told;	   /* lk; other processes hear of it */
 };
 
 /* ---- fetch_queue.c; all with the lock held ---- */
@@ -196,7 +228,39 @@ void fetch_work_withdraw_locked(struct fetch *f) LOCK_REQUIRES(&f->lock);
 void fetch_work_finish(struct fetch *f, struct flight *fl, int r,
 		       const struct err *err);
 
+/* ---- fetch_yield.c ---- */
+
+/* Before somebody waits; no lock held. */
+void fetch_front_open(struct fetch *f);
+void fetch_front_close(struct fetch *f);
+/* A flight has its first waiter, or has none any more. */
+void fetch_waits_locked(struct fetch *f, bool more) LOCK_REQUIRES(&f->lock);
+/* Nobody waits any more: say so, after a moment. */
+void fetch_front_tick_locked(struct fetch *f, int64_t now_ms)
+	LOCK_REQUIRES(&f->lock);
+/* Before something of this lane begins; `fl` (NULL: none yet) is running.
+ * Lets the lock go and takes it again. */
+void fetch_yield_locked(struct fetch *f, enum pool_lane lane, struct flight *fl)
+	LOCK_REQUIRES(&f->lock);
+
+/* ---- fetch_parts.c ---- */
+
+/* How many more hands there is work for in this lane. */
+uint64_t fetch_parts_room_locked(const struct fetch *f, enum pool_lane lane)
+	LOCK_REQUIRES(&f->lock);
+/* Become a hand for one block, or NULL; then work, which ends it. */
+struct fetch_parts *fetch_parts_join_locked(struct fetch *f,
+					    enum pool_lane lane,
+					    struct ingest_part *part)
+	LOCK_REQUIRES(&f->lock);
+void fetch_parts_work(struct fetch_parts *p, const struct ingest_part *part);
+/* -EOPNOTSUPP: it is to come in one piece. */
+int fetch_parts_bring(struct fetch *f, struct flight *fl, struct err *err);
+
 /* ---- fetch_download.c; no lock held ---- */
+
+/* Bytes have come for it. */
+void fetch_progress(struct fetch *f, struct flight *fl);
 
 /* 0: it is in the store. 1: another process is at it. -errno with err. */
 int fetch_download(struct fetch *f, struct flight *fl, struct err *err);

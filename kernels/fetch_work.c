@@ -13,8 +13,8 @@
  * overtakes. A job of a lane may take what is wanted sooner; the other way
  * round it may not, or what nobody waits for would hold all workers.
  *
- * What another process is fetching is *parked* and looked at again every
- * FETCH_POLL_MS. It is polled because there is nothing to wait on: flock has
+ * What another process is fetching is *parked* and looked at again after 2 ms,
+ * 4 ms and so on, then every FETCH_POLL_MS. It is polled because there is nothing to wait on: flock has
  * no descriptor that becomes readable, and a blocking one would hold a worker
  * for each blob. One worker at most waits for all of them, and gives its
  * place in the pool up each time.
@@ -109,30 +109,50 @@ static void requeue_due_locked(struct fetch *f) LOCK_REQUIRES(&f->lock)
 	}
 }
 
-/* The best flight for a job of this lane, running now, or NULL. */
-static struct flight *take_locked(struct fetch *f, enum pool_lane lane)
+/* What a job may do: a flight, or a block of one that others are at. */
+struct task {
+	struct flight *flight;
+	struct fetch_parts *parts;
+	struct ingest_part part;
+};
+
+/* The best flight of a lane, running now, or NULL. */
+static struct flight *take_flight_locked(struct fetch *f, enum pool_lane lane)
 	LOCK_REQUIRES(&f->lock)
 {
-	requeue_due_locked(f);
-	for (int i = 0; i <= (int)lane; i++) {
-		enum pool_lane from = (enum pool_lane)i;
-		struct flight *fl = NULL;
+	struct flight *fl = NULL;
 
-		while (!fl && !f->stopping) {
-			struct build *b = fetch_build_best_locked(f, from);
+	while (!fl && !f->stopping) {
+		struct build *b = fetch_build_best_locked(f, lane);
 
-			fl = fetch_queue_top(&f->queue[from]);
-			if (b && (!fl || b->files[b->at].size < fl->size))
-				fl = fetch_build_take_locked(f, b);
-			else if (!fl)
-				break;
-			else
-				fetch_flight_claim_locked(f, fl);
-		}
-		if (fl)
-			return fl;
+		fl = fetch_queue_top(&f->queue[lane]);
+		if (b && (!fl || b->files[b->at].size < fl->size))
+			fl = fetch_build_take_locked(f, b);
+		else if (!fl)
+			break;
+		else
+			fetch_flight_claim_locked(f, fl);
 	}
-	return NULL;
+	return fl;
+}
+
+/* The best there is for a job of this lane; false: nothing. */
+static bool take_locked(struct fetch *f, enum pool_lane lane, struct task *task)
+	LOCK_REQUIRES(&f->lock)
+{
+	*task = (struct task){ .flight = NULL };
+	requeue_due_locked(f);
+	for (int i = 0; i <= (int)lane && !f->stopping; i++) {
+		enum pool_lane from = (enum pool_lane)i;
+
+		task->flight = take_flight_locked(f, from);
+		if (!task->flight && !f->stopping)
+			task->parts =
+				fetch_parts_join_locked(f, from, &task->part);
+		if (task->flight || task->parts)
+			return true;
+	}
+	return false;
 }
 
 /* Wait until the first parked flight is due, or there is work. */
@@ -149,6 +169,12 @@ static void poll_locked(struct fetch *f) LOCK_REQUIRES(&f->lock)
 	f->polling = false;
 }
 
+/* Most of what another process is at is there in a moment. */
+static int64_t wait_ms(unsigned polls)
+{
+	return polls < 5 ? 2 << polls : FETCH_POLL_MS;
+}
+
 /* false: it ended meanwhile. */
 static bool park(struct fetch *f, struct flight *fl)
 {
@@ -159,7 +185,7 @@ static bool park(struct fetch *f, struct flight *fl)
 	if (parked) {
 		f->running--;
 		fl->state = FLIGHT_PARKED;
-		fl->again_ms = io_now_ms() + FETCH_POLL_MS;
+		fl->again_ms = io_now_ms() + wait_ms(fl->polls++);
 		fl->next = f->parked;
 		f->parked = fl;
 	}
@@ -183,16 +209,19 @@ static void slot_run(struct pool_job *job)
 {
 	struct slot *slot = map_item(job, struct slot, job);
 	struct fetch *f = slot->fetch;
-	struct flight *fl;
+	struct task task;
 
 	lock_take(&f->lock);
 	f->pending[slot->lane]--;
-	fl = take_locked(f, slot->lane);
-	if (fl) {
-		f->running++;
+	fetch_yield_locked(f, slot->lane, NULL);
+	if (take_locked(f, slot->lane, &task)) {
+		f->running += task.flight != NULL;
 		fetch_work_schedule_locked(f);
 		lock_drop(&f->lock);
-		fly(f, fl);
+		if (task.flight)
+			fly(f, task.flight);
+		else
+			fetch_parts_work(task.parts, &task.part);
 		lock_take(&f->lock);
 	} else {
 		poll_locked(f);

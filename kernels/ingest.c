@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
-#include "store_room.h"
+#include "ingest_room.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,8 @@
  *
  * A filesystem that has no O_TMPFILE gets a named file in partial/, with a
  * lock on it for as long as we live; who opens the cache next removes those
- * that nobody holds (store.c).
+ * that nobody holds (store_partial.c). A large blob has a named file there as
+ * well (ingest_parts.c) and ends as the others do.
  *
  * A name that is there already holds the same bytes: whoever linked it had
  * checked them. Which of two racing processes wins does not matter.
@@ -31,19 +32,6 @@
 
 /* Small files are not worth a call; 1 MiB of lost work is. */
 #define PREALLOCATE_MIN (UINT64_C(1) << 20)
-
-struct ingest {
-	struct store *store;
-	struct digest digest;
-	uint64_t size;
-	uint64_t written;
-	bool reserved;		   /* its bytes are set aside */
-	struct hasher *hasher;	   /* owned */
-	int folder;		   /* owned; where the name will be */
-	int fd;			   /* owned */
-	int partial;		   /* owned; the folder of `name`, or -1 */
-	char name[STORE_NAME_MAX]; /* in partial/, "" for an unnamed file */
-};
 
 static int open_partial(struct ingest *in)
 {
@@ -72,50 +60,66 @@ static int open_file(struct ingest *in)
 	return -errno;
 }
 
-/* Learn now, not at the end, that the disk is full. */
-static int preallocate(struct ingest *in)
+int ingest_allocate(struct ingest *in, uint64_t bytes)
 {
-	if (in->size < PREALLOCATE_MIN)
+	if (fallocate(in->fd, 0, 0, (off_t)bytes) == 0)
 		return 0;
-	if (fallocate(in->fd, 0, 0, (off_t)in->size) == 0)
-		return 0;
-	if (errno == ENOSPC && store_evict_bytes(in->store, in->size) &&
-	    fallocate(in->fd, 0, 0, (off_t)in->size) == 0)
+	if (errno == ENOSPC && store_evict_bytes(in->store, bytes) &&
+	    fallocate(in->fd, 0, 0, (off_t)bytes) == 0)
 		return 0;
 	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
 		return -errno;
 	return 0;
 }
 
-int ingest_new(struct ingest **out, struct store *s, const struct digest *d,
-	       uint64_t size, struct err *err)
+int ingest_begin(struct ingest *in, uint64_t there, struct err *err)
 {
-	struct ingest *in;
-	int r;
+	int r = store_reserve(in->store, in->size, there, err);
 
-	if (size > (uint64_t)INT64_MAX)
-		return store_fail(s, EFBIG, "cannot take the file", err);
-	r = store_reserve(s, size, err);
 	if (r < 0)
 		return r;
+	in->reserved = true;
+	return hasher_new(&in->hasher, (enum digest_kind)in->digest.kind,
+			  in->size, err);
+}
+
+struct ingest *ingest_alloc(struct store *s, const struct digest *d,
+			    uint64_t size, struct err *err)
+{
+	struct ingest *in;
+
+	if (size > (uint64_t)INT64_MAX) {
+		(void)store_fail(s, EFBIG, "cannot take the file", err);
+		return NULL;
+	}
 	in = calloc(1, sizeof(*in));
 	if (!in) {
-		store_unreserve(s, size);
-		return store_fail(s, ENOMEM, "cannot take the file", err);
+		(void)store_fail(s, ENOMEM, "cannot take the file", err);
+		return NULL;
 	}
-	in->reserved = true;
 	in->store = s;
 	in->digest = *d;
 	in->size = size;
 	in->folder = in->fd = in->partial = -1;
-	r = hasher_new(&in->hasher, (enum digest_kind)d->kind, size, err);
+	return in;
+}
+
+int ingest_new(struct ingest **out, struct store *s, const struct digest *d,
+	       uint64_t size, struct err *err)
+{
+	struct ingest *in = ingest_alloc(s, d, size, err);
+	int r;
+
+	if (!in)
+		return size > (uint64_t)INT64_MAX ? -EFBIG : -ENOMEM;
+	r = ingest_begin(in, 0, err);
 	if (r < 0) {
 		ingest_free(in);
 		return r;
 	}
 	r = open_file(in);
-	if (r == 0)
-		r = preallocate(in);
+	if (r == 0 && size >= PREALLOCATE_MIN)
+		r = ingest_allocate(in, size);
 	if (r < 0) {
 		ingest_free(in);
 		return store_fail(s, -r, "cannot be written", err);
@@ -147,7 +151,7 @@ int ingest_write(struct ingest *in, const void *p, size_t n, struct err *err)
 
 uint64_t ingest_written(const struct ingest *in)
 {
-	return in->written;
+	return __atomic_load_n(&in->written, __ATOMIC_RELAXED);
 }
 
 int ingest_rewind(struct ingest *in, struct err *err)
@@ -163,7 +167,8 @@ int ingest_rewind(struct ingest *in, struct err *err)
 	/* Nothing to cut off: it is named only when all bytes were written
 	 * over again. */
 	in->written = 0;
-	return 0;
+	r = in->parts ? ingest_parts_rewind(in) : 0;
+	return r < 0 ? store_fail(in->store, -r, "cannot be written", err) : 0;
 }
 
 static void unreserve(struct ingest *in)
@@ -199,6 +204,14 @@ static int link_once(struct ingest *in, const char *hex)
 	char proc[32];
 
 	if (in->name[0]) {
+		/* moved, so that never is a blob half a download as well */
+		if (renameat2(in->partial, in->name, in->folder, hex,
+			      RENAME_NOREPLACE) == 0) {
+			in->name[0] = '\0';
+			return 0;
+		}
+		if (errno != EINVAL && errno != ENOSYS)
+			return -errno;
 		if (linkat(in->partial, in->name, in->folder, hex, 0) == 0)
 			return 0;
 		if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK)
@@ -252,8 +265,10 @@ static int link_name(struct ingest *in)
 
 int ingest_commit(struct ingest *in, struct err *err)
 {
-	int r = check(in, err);
+	int r = in->parts ? ingest_parts_end(in, err) : 0;
 
+	if (r == 0)
+		r = check(in, err);
 	if (r < 0)
 		return r;
 	if (fchmod(in->fd, 0444) < 0 || fdatasync(in->fd) < 0)
@@ -277,6 +292,8 @@ void ingest_free(struct ingest *in)
 	if (!in)
 		return;
 	unreserve(in);
+	if (in->parts)
+		ingest_parts_free(in);
 	if (in->name[0])
 		(void)unlinkat(in->partial, in->name, 0);
 	auto_close(&in->fd);

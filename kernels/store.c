@@ -7,7 +7,6 @@
 #include "base/text.h"
 #include "store_room.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,7 +27,10 @@
  *					its SHA-256, or its git object id
  *	notes/<kind>/<2 hex>/<hex>	small facts by key (store_note.c)
  *	locks/<hex>			held while a blob is fetched
- *	partial/			where O_TMPFILE cannot be had (ingest.c)
+ *	foreground			locked by who waits (store_lock.c)
+ *	partial/			where O_TMPFILE cannot be had, and large
+ *					blobs that may be gone on with
+ *					(store_partial.c)
  *	git/				object stores of git sources: counted
  *					by nobody, min_free holds for them
  *
@@ -43,7 +45,6 @@
 
 /* A lock that another process takes away at that moment is tried again. */
 #define LOCK_TRIES 16
-#define PARTIAL_TRIES 100
 
 int store_fail(const struct store *s, int code, const char *what,
 	       struct err *err)
@@ -145,42 +146,6 @@ int store_open_below(int dir, const char *name)
 	return take_fd(&fd);
 }
 
-int store_open_partial(struct store *s, const char *stem, int *folder,
-		       char name[STORE_NAME_MAX])
-{
-	static unsigned counter; /* __atomic */
-	AUTO(auto_close) int partial = store_make_folder(s, "partial");
-	struct stat st;
-
-	name[0] = '\0';
-	if (partial < 0)
-		return partial;
-	for (int i = 0; i < PARTIAL_TRIES; i++) {
-		AUTO(auto_close) int fd = -1;
-
-		(void)snprintf(
-			name, STORE_NAME_MAX, "%.40s.%ld.%u", stem,
-			(long)getpid(),
-			__atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
-		fd = openat(partial, name,
-			    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-		if (fd < 0 && errno != EEXIST) {
-			name[0] = '\0';
-			return -errno;
-		}
-		if (fd >= 0 && (s->file_mode & S_IWGRP)) /* past the umask */
-			(void)fchmod(fd, 0444);
-		/* a cleaner may have come between the two calls: next name */
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-		    fstat(fd, &st) == 0 && st.st_nlink == 1) {
-			*folder = take_fd(&partial);
-			return take_fd(&fd);
-		}
-	}
-	name[0] = '\0';
-	return -EBUSY;
-}
-
 int store_open_shared(struct store *s, int folder, const char *name)
 {
 	int fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
@@ -194,32 +159,6 @@ int store_open_shared(struct store *s, int folder, const char *name)
 	    !(st.st_mode & S_IWGRP))
 		(void)fchmod(fd, s->file_mode);
 	return fd;
-}
-
-void store_clean_partial(struct store *s)
-{
-	AUTO(auto_closedir) DIR *d = NULL;
-	int fd = openat(s->dir, "partial",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct dirent *e;
-
-	if (fd < 0)
-		return;
-	d = fdopendir(fd);
-	if (!d) {
-		(void)close(fd);
-		return;
-	}
-	while ((e = readdir(d))) {
-		AUTO(auto_close) int one = -1;
-
-		if (e->d_name[0] == '.')
-			continue;
-		one = openat(dirfd(d), e->d_name,
-			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		if (one >= 0 && flock(one, LOCK_EX | LOCK_NB) == 0)
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-	}
 }
 
 /* ---- birth ---- */
@@ -240,7 +179,7 @@ int store_new(struct store **out, const char *dir, struct err *err)
 		store_free(s);
 		return r;
 	}
-	store_clean_partial(s);
+	store_clean_partial(s, STORE_KEEP_YOUNG);
 	*out = s;
 	return 0;
 }
@@ -327,62 +266,4 @@ int store_ingest(struct ingest **out, struct store *s, const struct digest *d,
 		 uint64_t size, struct err *err)
 {
 	return ingest_new(out, s, d, size, err);
-}
-
-/* ---- locks between processes ---- */
-
-/* Does the file that we hold still have its name? Who gives a lock back
- * unlinks it, and somebody may have opened it before that. */
-static bool lock_is_named(int folder, const char *hex, int fd)
-{
-	struct stat held;
-	struct stat named;
-
-	return fstat(fd, &held) == 0 &&
-	       fstatat(folder, hex, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
-}
-
-int store_lock(struct store *s, const struct digest *d, int *lock)
-{
-	AUTO(auto_close) int folder = store_make_folder(s, "locks");
-	char hex[DIGEST_HEX_MAX];
-
-	if (folder < 0)
-		return folder;
-	digest_print(d, hex);
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		AUTO(auto_close)
-		int fd = store_open_shared(s, folder, hex);
-
-		if (fd < 0)
-			return fd;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			if (errno == EWOULDBLOCK)
-				return 0;
-			/* a filesystem without locks grants all of them */
-			if (errno != ENOLCK && errno != EOPNOTSUPP &&
-			    errno != ENOSYS)
-				return -errno;
-		}
-		if (lock_is_named(folder, hex, fd)) {
-			*lock = take_fd(&fd);
-			return 1;
-		}
-	}
-	return 0;
-}
-
-void store_unlock(struct store *s, const struct digest *d, int lock)
-{
-	char hex[DIGEST_HEX_MAX];
-	char name[STORE_NAME_MAX];
-
-	if (lock < 0)
-		return;
-	digest_print(d, hex);
-	(void)snprintf(name, sizeof(name), "locks/%s", hex);
-	/* before it is let go: afterwards it may be another one's */
-	(void)unlinkat(s->dir, name, 0);
-	(void)close(lock);
 }

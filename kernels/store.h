@@ -99,12 +99,57 @@ int ingest_commit(struct ingest *in, struct err *err);
 void ingest_free(struct ingest *in); /* drops what was not committed */
 
 /*
+ * Taking in a large one, in blocks that several threads bring in any order.
+ * The file has a name, and holds how far each block has come: what a killed
+ * process leaves is gone on with here. The same ingest_written (of all
+ * blocks), ingest_rewind (nothing may be taken), ingest_commit; ingest_free
+ * keeps what has come, unless ingest_spoil() was called. -EOPNOTSUPP, -EBUSY:
+ * not here, or not now.
+ */
+struct ingest_part {
+	unsigned block;
+	uint64_t from;	/* where the next byte goes */
+	uint64_t until; /* byte behind the block */
+	uint64_t noted; /* ingest's */
+};
+
+int store_ingest_parts(struct ingest **out, struct store *s,
+		       const struct digest *d, uint64_t size, struct err *err);
+/* Had it come some way before? */
+bool ingest_resumed(const struct ingest *in);
+/* The first block that is nobody's and not whole: it is the caller's until it
+ * gives it back. false: there is none. */
+bool ingest_take(struct ingest *in, struct ingest_part *out);
+/* How many could be taken, counted up to `most`. */
+unsigned ingest_free_blocks(struct ingest *in, unsigned most);
+/* At most until the end of the block. */
+int ingest_fill(struct ingest *in, struct ingest_part *part, const void *p,
+		size_t n, struct err *err);
+/* Whole or not; it stays as far as it has come. */
+void ingest_give(struct ingest *in, struct ingest_part *part);
+/* Is enough there for a thread to hash? Then one may, until it has caught up
+ * or *stop is set; *progress_ms (NULL allowed) follows io_now_ms(). */
+bool ingest_hash_due(struct ingest *in);
+int ingest_hash(struct ingest *in, const bool *stop, int64_t *progress_ms,
+		struct err *err);
+void ingest_spoil(struct ingest *in); /* leave nothing behind */
+
+/*
  * One fetcher per blob and host: 1 with *lock set (>= 0, store_unlock gives
  * it back), 0 when another process holds it, -errno. Correctness does not
  * depend on it (some network filesystems grant it to all).
  */
 int store_lock(struct store *s, const struct digest *d, int *lock);
 void store_unlock(struct store *s, const struct digest *d, int lock);
+
+/*
+ * Who waits goes first, in other processes too: a descriptor to say so with
+ * (caller closes; then it is said no more), or -errno. store_front_taken():
+ * somebody has said so with another descriptor. Neither waits.
+ */
+int store_front(struct store *s);
+void store_front_take(int front, bool taken);
+bool store_front_taken(int front);
 
 /* ---- notes: small facts, found again by their key ---- */
 

@@ -226,6 +226,7 @@ static uint64_t over(struct store *s, uint64_t size, uint64_t *slack)
 		lock_take(&s->mu);
 		bytes += s->reserved;
 		lock_drop(&s->mu);
+		bytes += store_dead_bytes(s);
 		much = more_than(bytes, s->cache_size);
 		*slack = much ? s->cache_size / SLACK : 0;
 	}
@@ -252,6 +253,9 @@ static uint64_t make_room(struct store *s, uint64_t size)
 		return 0;
 	lock = become_cleaner(s);
 	much = over(s, size, &slack); /* another one may have cleaned */
+	/* first what costs least: half of a blob is of use to nobody yet */
+	if (much && store_clean_partial(s, STORE_KEEP_NONE) > 0)
+		much = over(s, size, &slack);
 	if (!much)
 		return 0;
 	(void)clean(s, much + slack);
@@ -281,14 +285,15 @@ static int say_full(struct store *s, uint64_t size, struct err *err)
 		       s->path, (unsigned long long)s->cache_size);
 }
 
-int store_reserve(struct store *s, uint64_t size, struct err *err)
+int store_reserve(struct store *s, uint64_t size, uint64_t there,
+		  struct err *err)
 {
 	bool fits = !s->cache_size || size <= s->cache_size;
 
 	lock_take(&s->mu);
 	s->reserved += size;
 	lock_drop(&s->mu);
-	if (fits && make_room(s, size) == 0)
+	if (fits && make_room(s, more_than(size, there)) == 0)
 		return 0;
 	store_unreserve(s, size);
 	return say_full(s, size, err);
@@ -303,7 +308,7 @@ void store_unreserve(struct store *s, uint64_t size)
 
 int store_spare(struct store *s, uint64_t bytes, struct err *err)
 {
-	int r = store_reserve(s, bytes, err);
+	int r = store_reserve(s, bytes, 0, err);
 
 	if (r == 0)
 		store_unreserve(s, bytes);
@@ -315,6 +320,8 @@ bool store_evict_bytes(struct store *s, uint64_t bytes)
 	AUTO(auto_close) int lock = become_cleaner(s);
 
 	(void)lock; /* without it we clean as well */
+	if (store_clean_partial(s, STORE_KEEP_NONE) >= bytes)
+		return true;
 	return clean(s, bytes) > 0;
 }
 
@@ -353,10 +360,10 @@ uint64_t store_trim(struct store *s)
 	uint64_t before = 0;
 	uint64_t after = 0;
 	uint64_t blobs;
+	uint64_t dead = store_clean_partial(s, STORE_KEEP_NONE);
 
-	store_clean_partial(s);
 	(void)store_recount(s, &before, &blobs);
 	store_settle(s);
 	(void)store_recount(s, &after, &blobs);
-	return more_than(before, after);
+	return more_than(before, after) + dead;
 }

@@ -3,10 +3,12 @@
 #define KERNELS_STORE_ROOM_H
 
 /*
- * What the files of the store share; nobody else's: store.c (blobs, locks),
+ * What the files of the store share; nobody else's: store.c (blobs),
+ * store_lock.c (what processes tell each other),
  * store_layout.c (whose folder, which layout), store_usage.c (how much),
  * store_evict.c (making room), store_tier.c (what is read from elsewhere),
- * store_note.c, ingest.c.
+ * store_note.c, store_partial.c (files on their way), ingest.c and
+ * ingest_parts.c.
  */
 
 #include "store.h"
@@ -62,16 +64,6 @@ void store_blob_name(const struct digest *d, char folder[STORE_NAME_MAX],
 int store_make_folder(struct store *s, const char *name);
 /* The same without waiting for the disk: a crash may lose what was made. */
 int store_make_folder_hint(struct store *s, const char *name);
-/*
- * A new file in partial/, named after `stem`, for who cannot write unnamed.
- * It is locked, so that nobody cleans it away while we live, and cleaned away
- * by the next store_new() when we do not. fd (caller closes) with *folder
- * (caller closes) and `name` set, or -errno with name "".
- */
-int store_open_partial(struct store *s, const char *stem, int *folder,
-		       char name[STORE_NAME_MAX]);
-/* Leftovers of who died in a folder without O_TMPFILE: nobody holds them. */
-void store_clean_partial(struct store *s);
 /* A regular file below `dir`, read-only: fd (caller closes) or -errno; what
  * is no regular file is -ENOENT. Never through a link in the last step. */
 int store_open_below(int dir, const char *name);
@@ -80,6 +72,31 @@ int store_open_shared(struct store *s, int folder, const char *name);
 /* "cache '…': what: errno's text"; returns -code. */
 int store_fail(const struct store *s, int code, const char *what,
 	       struct err *err);
+
+/* ---- store_partial.c ---- */
+
+/*
+ * A new file in partial/, named after `stem`, for who cannot write unnamed.
+ * It is locked, so that nobody cleans it away while we live, and cleaned away
+ * by the next store_new() when we do not. fd (caller closes) with *folder
+ * (caller closes) and `name` set, or -errno with name "".
+ */
+int store_open_partial(struct store *s, const char *stem, int *folder,
+		       char name[STORE_NAME_MAX]);
+/*
+ * The file in partial/ of a large blob, as it was left or empty, locked as
+ * well. -EBUSY: somebody is at it; -EOPNOTSUPP: there are no locks here.
+ */
+int store_open_parts(struct store *s, const char *hex, int *folder,
+		     char name[STORE_NAME_MAX]);
+enum store_keep {
+	STORE_KEEP_YOUNG, /* what may still be gone on with */
+	STORE_KEEP_NONE,
+};
+/* Remove what nobody holds; bytes. */
+uint64_t store_clean_partial(struct store *s, enum store_keep keep);
+/* How many bytes of the disk those have. */
+uint64_t store_dead_bytes(struct store *s);
 
 /* ---- store_layout.c ---- */
 
@@ -105,9 +122,11 @@ int store_walk(struct store *s, store_walk_each *each, void *arg);
 
 /* ---- store_evict.c ---- */
 
-/* Set `size` bytes aside, removing old blobs if need be. -ENOSPC with a
- * sentence. May wait a little for another cleaner. */
-int store_reserve(struct store *s, uint64_t size, struct err *err);
+/* Set `size` bytes aside, of which `there` are on the disk already, removing
+ * old blobs if need be. -ENOSPC with a sentence. May wait a little for another
+ * cleaner. */
+int store_reserve(struct store *s, uint64_t size, uint64_t there,
+		  struct err *err);
 void store_unreserve(struct store *s, uint64_t size);
 /* The disk itself is full: at least `bytes` are wanted. true: some went. */
 bool store_evict_bytes(struct store *s, uint64_t bytes);

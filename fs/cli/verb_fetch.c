@@ -176,7 +176,7 @@ static void run(struct downloads *d, struct progress *p)
 		lock_drop(&d->mu);
 		while (running++ < WINDOW && next < d->count)
 			ask(d, &d->wants[next++]);
-		fetch_expire(d->w->fetch, io_now_ms());
+		(void)fetch_expire(d->w->fetch, io_now_ms());
 		progress_show(p, bytes_so_far(d), done);
 	}
 }
@@ -193,6 +193,8 @@ static int download(struct downloads *d, struct err *err)
 		return err_errno(err, -r, "fetch");
 	for (size_t i = 0; i < d->count; i++)
 		bytes += d->wants[i].size;
+	/* who imports in a mount at the same time goes first */
+	fetch_background(d->w->fetch);
 	progress_begin(&p, bytes, d->count);
 	run(d, &p);
 	progress_end(&p);

@@ -22,6 +22,7 @@ enum lock_rank {
 	LOCK_CATALOG = 33, /* kernels/catalog: publishers being asked for */
 	LOCK_SOURCE = 34,  /* sources: homes, what was seen, is down */
 	LOCK_HTTP = 35,	   /* kernels/http: hosts, pauses, counts, token */
+	LOCK_INGEST = 38,  /* kernels/ingest_parts: which blocks are whose */
 	LOCK_STORE = 40,   /* kernels/store: counts */
 	LOCK_POOL = 50,	   /* base/pool: the queues */
 	LOCK_LOG = 60,	   /* base/log: the sink */
