@@ -80,8 +80,9 @@ void fetch_work_schedule_locked(struct fetch *f)
 		return;
 	for (int i = 0; i < POOL_LANES; i++) {
 		enum pool_lane lane = (enum pool_lane)i;
-		uint64_t work =
-			f->queue[lane].count + fetch_build_left_locked(f, lane);
+		uint64_t work = f->queue[lane].count +
+				fetch_build_left_locked(f, lane) +
+				fetch_parts_room_locked(f, lane);
 
 		while (f->pending[lane] < work && submit_locked(f, lane))
 			;

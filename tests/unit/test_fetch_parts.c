@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/fetch.h"
+
+#include "base/err.h"
+#include "base/io.h"
+#include "base/pool.h"
+#include "base/text.h"
+#include "kernels/http/http.h"
+#include "kernels/source.h"
+#include "kernels/store.h"
+#include "latch.h"
+#include "scratch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/file.h>
+
+/*
+ * Large files over a source that counts how often it has sent each byte. The
+ * block size is what ingest_parts.c says for this size.
+ */
+
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
+#define BLOCK (UINT64_C(4) << 20)
+#define SIZE (5 * BLOCK + 12345)
+#define BLOCKS 6
+#define PIECE ((size_t)16 << 10)
+#define CALLS_MAX 64
+#define PLACE "https://cdn.example/signed"
+
+enum fault {
+	NONE,
+	CUT_ONCE,   /* -EIO, 300000 bytes into block 2 */
+	DEAD,	    /* the same, each time before a byte, but for the first */
+	WRONG_ONCE, /* a byte of block 2 */
+	WRONG,
+	NO_PARTS, /* as a folder */
+	WHOLE,	  /* ranges are ignored */
+	SHIFTED,  /* bytes from elsewhere for block 2 */
+	SHORT,	  /* good, with half of block 2 */
+	LONG,	  /* a byte more than block 2 */
+};
+
+struct fake {
+	struct source source;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	enum fault fault;
+	bool held;	    /* all calls wait before their first byte */
+	unsigned hold_from; /* but the first so many */
+	unsigned inside;    /* that wait */
+	unsigned most;	    /* that ever waited at once */
+	unsigned calls;
+	unsigned cuts, wrongs;
+	unsigned placed; /* calls that knew the place */
+	uint64_t from[CALLS_MAX], until[CALLS_MAX];
+};
+
+static struct fake fake;
+static char *bytes;
+static uint8_t *sent;
+static struct digest digest;
+static char dir[SCRATCH_MAX];
+static char partial[SCRATCH_MAX + 128];
+static struct store *store;
+static struct pool *pool;
+static struct fetch *fetch;
+static const struct repo_id repo = { .owner = "acme", .name = "relu" };
+
+/* ---- the source ---- */
+
+static unsigned enter(const struct source_file *f)
+{
+	unsigned n;
+
+	(void)pthread_mutex_lock(&fake.mutex);
+	n = fake.calls++;
+	assert_true(n < CALLS_MAX);
+	fake.from[n] = f->from;
+	fake.until[n] = f->until;
+	if (f->place && f->place->len) {
+		fake.placed++;
+		if (strcmp(text_str(f->place), PLACE) != 0)
+			fake.placed = CALLS_MAX;
+	}
+	fake.inside++;
+	if (fake.inside > fake.most)
+		fake.most = fake.inside;
+	(void)pthread_cond_broadcast(&fake.changed);
+	while (fake.held && n >= fake.hold_from &&
+	       !__atomic_load_n(f->cancelled, __ATOMIC_RELAXED)) {
+		struct timespec t;
+
+		(void)clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_nsec += 2000000;
+		t.tv_sec += t.tv_nsec / 1000000000;
+		t.tv_nsec %= 1000000000;
+		(void)pthread_cond_timedwait(&fake.changed, &fake.mutex, &t);
+	}
+	fake.inside--;
+	(void)pthread_cond_broadcast(&fake.changed);
+	(void)pthread_mutex_unlock(&fake.mutex);
+	return n;
+}
+
+static int send_bytes(const struct source_file *f, struct http_sink *sink,
+		      uint64_t from, uint64_t until, struct err *err)
+{
+	char piece[PIECE];
+	int r = 0;
+
+	while (from < until && r == 0) {
+		size_t n = until - from < PIECE ? until - from : PIECE;
+		uint64_t at = 2 * BLOCK + 4711;
+
+		if (__atomic_load_n(f->cancelled, __ATOMIC_RELAXED))
+			return err_set(err, ECANCELED, "told to stop");
+		memcpy(piece, bytes + from, n);
+		if ((fake.fault == WRONG || fake.fault == WRONG_ONCE) &&
+		    from <= at && at < from + n &&
+		    (fake.fault == WRONG ||
+		     !__atomic_fetch_add(&fake.wrongs, 1, __ATOMIC_RELAXED)))
+			piece[at - from]++;
+		r = sink->write(sink, piece, n, err);
+		for (size_t i = 0; r == 0 && i < n; i++)
+			sent[from + i]++;
+		from += n;
+	}
+	return r;
+}
+
+/* Something is wrong with this block; 1: not yet. */
+static int faulty(const struct source_file *f, struct http_sink *sink,
+		  struct err *err)
+{
+	bool first = __atomic_fetch_add(&fake.cuts, 1, __ATOMIC_RELAXED) == 0;
+	int r = 0;
+
+	switch (fake.fault) {
+	case CUT_ONCE:
+	case DEAD:
+		if (fake.fault == CUT_ONCE && !first)
+			return 1;
+		if (first && sink->begin(sink, f->from, err) == 0)
+			r = send_bytes(f, sink, f->from, f->from + 300000, err);
+		return r < 0 ? r : err_set(err, EIO, "cut");
+	case SHIFTED:
+		return sink->begin(sink, f->from + 1, err);
+	case SHORT:
+		if (!first)
+			return 1;
+		r = sink->begin(sink, f->from, err);
+		return r < 0 ? r
+			     : send_bytes(f, sink, f->from,
+					  f->from +
+						  (f->until - f->from + 1) / 2,
+					  err);
+	case LONG:
+		r = sink->begin(sink, f->from, err);
+		return r < 0 ? r
+			     : send_bytes(f, sink, f->from, f->until + 1, err);
+	case NONE:
+	case WRONG:
+	case WRONG_ONCE:
+	case NO_PARTS:
+	case WHOLE:
+		break;
+	}
+	return 1;
+}
+
+static int fake_file(struct source *s, const struct source_file *f,
+		     struct http_sink *sink, struct err *err)
+{
+	uint64_t from = f->from;
+	uint64_t until = f->until ? f->until : SIZE;
+	int r;
+
+	(void)s;
+	(void)enter(f);
+	if (__atomic_load_n(f->cancelled, __ATOMIC_RELAXED))
+		return err_set(err, ECANCELED, "told to stop");
+	if (fake.fault == NO_PARTS && f->until)
+		return err_set(err, EOPNOTSUPP, "no parts");
+	if (fake.fault == WHOLE) {
+		from = 0;
+		until = SIZE;
+	}
+	if (f->place && !f->place->len)
+		text_add(f->place, PLACE);
+	if (f->until && from / BLOCK == 2) {
+		r = faulty(f, sink, err);
+		if (r != 1)
+			return r;
+	}
+	r = sink->begin(sink, from, err);
+	return r < 0 ? r : send_bytes(f, sink, from, until, err);
+}
+
+static const struct source_ops fake_ops = { .file = fake_file };
+
+static void hold(bool held, unsigned from)
+{
+	(void)pthread_mutex_lock(&fake.mutex);
+	fake.held = held;
+	fake.hold_from = from;
+	(void)pthread_cond_broadcast(&fake.changed);
+	(void)pthread_mutex_unlock(&fake.mutex);
+}
+
+static void wait_inside(unsigned n)
+{
+	struct timespec t;
+	int r = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += LATCH_DEADLINE_S;
+	(void)pthread_mutex_lock(&fake.mutex);
+	while (fake.inside < n && r == 0)
+		r = pthread_cond_timedwait(&fake.changed, &fake.mutex, &t);
+	(void)pthread_mutex_unlock(&fake.mutex);
+	assert_int_equal(r, 0);
+}
+
+/* ---- who waits ---- */
+
+struct waiting {
+	struct fetch_waiter waiter;
+	struct latch called;
+	int r;
+};
+
+static void was_done(struct fetch_waiter *w, int r, const struct err *err)
+{
+	struct waiting *x = (struct waiting *)(void *)w;
+
+	(void)err;
+	x->r = r;
+	latch_raise(&x->called);
+}
+
+static int ask_for(struct waiting *w, uint64_t size)
+{
+	const struct fetch_blob blob = {
+		.repo = &repo,
+		.commit = COMMIT,
+		.path = "build/v/large.so",
+		.digest = digest,
+		.size = size,
+	};
+
+	*w = (struct waiting){ .waiter.done = was_done, .called = LATCH_INIT };
+	return fetch_ask(fetch, &blob, &w->waiter, NULL);
+}
+
+static void ask(struct waiting *w)
+{
+	assert_int_equal(ask_for(w, SIZE), -EINPROGRESS);
+}
+
+static int result(struct waiting *w)
+{
+	assert_true(latch_wait(&w->called, 1));
+	assert_int_equal(latch_count(&w->called), 1);
+	return w->r;
+}
+
+static int fetch_it(void)
+{
+	struct waiting w;
+
+	ask(&w);
+	return result(&w);
+}
+
+static void assert_there(void)
+{
+	int fd = store_open(store, NULL, &digest, SIZE);
+	char *got = malloc(SIZE + 1);
+
+	assert_true(fd >= 0);
+	assert_non_null(got);
+	assert_int_equal(io_pread_all(fd, got, SIZE + 1, 0), SIZE);
+	assert_int_equal(memcmp(got, bytes, SIZE), 0);
+	free(got);
+	(void)close(fd);
+	assert_int_not_equal(access(partial, F_OK), 0);
+}
+
+static uint64_t times_sent(uint8_t at_least)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = 0; i < SIZE; i++)
+		n += sent[i] >= at_least;
+	return n;
+}
+
+/* ---- life ---- */
+
+static void born(unsigned threads)
+{
+	assert_int_equal(store_new(&store, dir, NULL), 0);
+	assert_int_equal(pool_new(&pool, "net", threads, NULL), 0);
+	assert_int_equal(
+		fetch_new(&fetch, &fake.source, store, pool, 1000000, NULL), 0);
+}
+
+static void gone(void)
+{
+	fetch_free(fetch);
+	pool_free(pool);
+	store_free(store);
+	fetch = NULL;
+	pool = NULL;
+	store = NULL;
+}
+
+static void clear_fake(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	fake.source.ops = &fake_ops;
+	(void)pthread_mutex_init(&fake.mutex, NULL);
+	(void)pthread_cond_init(&fake.changed, NULL);
+	memset(sent, 0, SIZE);
+}
+
+static int set_up(void **state)
+{
+	char hex[DIGEST_HEX_MAX];
+
+	(void)state;
+	clear_fake();
+	scratch_make(dir);
+	digest_print(&digest, hex);
+	(void)snprintf(partial, sizeof(partial), "%s/partial/%s.parts", dir,
+		       hex);
+	born(4);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	hold(false, 0);
+	gone();
+	scratch_remove(dir);
+	return 0;
+}
+
+static int make_bytes(void **state)
+{
+	struct hasher *h = NULL;
+	uint32_t x = 12345;
+
+	(void)state;
+	bytes = malloc(SIZE);
+	sent = malloc(SIZE);
+	assert_non_null(bytes);
+	assert_non_null(sent);
+	for (uint64_t i = 0; i < SIZE; i++) {
+		x = x * 1664525u + 1013904223u;
+		bytes[i] = (char)(x >> 24);
+	}
+	assert_int_equal(hasher_new(&h, DIGEST_SHA256, SIZE, NULL), 0);
+	assert_int_equal(hasher_add(h, bytes, SIZE), 0);
+	assert_int_equal(hasher_end(h, &digest), 0);
+	hasher_free(h);
+	return 0;
+}
+
+static int free_bytes(void **state)
+{
+	(void)state;
+	free(bytes);
+	free(sent);
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void brings_a_large_file_in_blocks_each_once(void **state)
+{
+	uint64_t sum = 0;
+
+	(void)state;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.calls, BLOCKS);
+	for (unsigned i = 0; i < fake.calls; i++) {
+		assert_int_equal(fake.from[i] % BLOCK, 0);
+		assert_true(fake.until[i] <= SIZE);
+		sum += fake.until[i] - fake.from[i];
+	}
+	assert_int_equal(sum, SIZE);
+	assert_int_equal(times_sent(1), SIZE);
+	assert_int_equal(times_sent(2), 0);
+}
+
+static void one_worker_is_enough(void **state)
+{
+	(void)state;
+	gone();
+	born(1);
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	for (unsigned i = 0; i < BLOCKS; i++)
+		assert_int_equal(fake.from[i], i * BLOCK);
+}
+
+static void all_free_workers_join_when_the_first_answer_is_there(void **state)
+{
+	struct waiting w;
+
+	(void)state;
+	hold(true, 0);
+	ask(&w);
+	wait_inside(1);
+	assert_int_equal(fake.calls, 1);
+	hold(true, 1);
+	wait_inside(3);
+	hold(false, 0);
+	assert_int_equal(result(&w), 0);
+	assert_there();
+	/* and none of them asked where the bytes are */
+	assert_int_equal(fake.placed, BLOCKS - 1);
+}
+
+static void a_small_file_overtakes_between_two_blocks(void **state)
+{
+	struct fetch_blob empty = {
+		.repo = &repo,
+		.commit = COMMIT,
+		.path = "small",
+		.size = 0,
+	};
+	struct hasher *h = NULL;
+	struct waiting w,
+		small = { .waiter.done = was_done, .called = LATCH_INIT };
+
+	(void)state;
+	assert_int_equal(hasher_new(&h, DIGEST_GIT, 0, NULL), 0);
+	assert_int_equal(hasher_end(h, &empty.digest), 0);
+	hasher_free(h);
+	hold(true, 1);
+	ask(&w);
+	wait_inside(4); /* every worker is at a block of it */
+	assert_int_equal(fetch_ask(fetch, &empty, &small.waiter, NULL),
+			 -EINPROGRESS);
+	fake.fault = DEAD;
+	hold(false, 0);
+	assert_int_equal(result(&small), 0);
+	assert_int_equal(result(&w), -EIO);
+}
+
+static void goes_on_where_a_block_was_cut(void **state)
+{
+	(void)state;
+	fake.fault = CUT_ONCE;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.calls, BLOCKS + 1);
+	assert_int_equal(times_sent(2), 0);
+}
+
+static void goes_on_after_a_short_answer(void **state)
+{
+	(void)state;
+	fake.fault = SHORT;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(times_sent(2), 0);
+}
+
+/* Two blocks and a part of the third are there, and nobody is at it. */
+static void leave_half(void)
+{
+	gone();
+	born(1);
+	fake.fault = DEAD;
+	assert_int_equal(fetch_it(), -EIO);
+	gone();
+	fake.fault = NONE;
+	fake.calls = 0;
+	born(4);
+}
+
+static void goes_on_where_another_process_failed(void **state)
+{
+	uint64_t after = 0;
+	struct stat st;
+
+	(void)state;
+	leave_half();
+	assert_int_equal(stat(partial, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(times_sent(1), 2 * BLOCK + 300000);
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(times_sent(1), SIZE);
+	assert_int_equal(times_sent(2), 0);
+	for (unsigned i = 0; i < fake.calls; i++)
+		after += fake.until[i] - fake.from[i];
+	assert_int_equal(after, SIZE - (2 * BLOCK + 300000));
+}
+
+static void who_leaves_ends_all_hands_and_leaves_the_rest_to_others(
+	void **state)
+{
+	struct waiting w;
+	uint64_t before;
+
+	(void)state;
+	hold(true, 2);
+	ask(&w);
+	wait_inside(4);
+	assert_true(fetch_cancel(fetch, &w.waiter));
+	gone();
+	before = times_sent(1);
+	assert_int_equal(before, 2 * BLOCK);
+	hold(false, 0);
+	born(4);
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(times_sent(2), 0);
+}
+
+static void asks_anew_once_when_a_block_was_wrong(void **state)
+{
+	(void)state;
+	fake.fault = WRONG_ONCE;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.calls, 2 * BLOCKS);
+}
+
+static void wrong_bytes_leave_nothing_behind(void **state)
+{
+	(void)state;
+	fake.fault = WRONG;
+	assert_int_equal(fetch_it(), -EBADMSG);
+	assert_int_equal(fake.calls, 2 * BLOCKS);
+	assert_false(store_has(store, NULL, &digest, SIZE));
+	assert_int_not_equal(access(partial, F_OK), 0);
+}
+
+static void what_a_dead_machine_lost_is_asked_for_again(void **state)
+{
+	static const char zeros[4096];
+	int fd;
+
+	(void)state;
+	leave_half();
+	fd = open(partial, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, zeros, sizeof(zeros), 65536), 4096);
+	(void)close(fd);
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(times_sent(2), SIZE);
+}
+
+static void trusts_no_file_that_others_may_write(void **state)
+{
+	(void)state;
+	leave_half();
+	assert_int_equal(chmod(partial, 0620), 0);
+	memset(sent, 0, SIZE);
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(times_sent(1), SIZE);
+}
+
+static void begins_anew_over_what_is_no_table(void **state)
+{
+	(void)state;
+	leave_half();
+	memset(sent, 0, SIZE);
+	assert_int_equal(truncate(partial, 1000), 0);
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(times_sent(1), SIZE);
+}
+
+static void names_what_was_whole_when_the_process_died(void **state)
+{
+	int fd = -1;
+
+	(void)state;
+	leave_half();
+	fd = open(partial, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(io_pwrite_all(fd, bytes, SIZE, 0), 0);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	(void)close(fd);
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.calls, 0);
+}
+
+static void asks_for_the_whole_where_there_are_no_parts(void **state)
+{
+	(void)state;
+	fake.fault = NO_PARTS;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.calls, 2);
+	assert_int_equal(times_sent(2), 0);
+}
+
+static void asks_for_the_whole_when_ranges_are_ignored(void **state)
+{
+	(void)state;
+	fake.fault = WHOLE;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.until[fake.calls - 1], 0);
+}
+
+static void asks_for_the_whole_after_bytes_from_elsewhere(void **state)
+{
+	(void)state;
+	fake.fault = SHIFTED;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.until[fake.calls - 1], 0);
+}
+
+static void takes_no_byte_of_the_next_block(void **state)
+{
+	(void)state;
+	fake.fault = LONG;
+	assert_int_equal(fetch_it(), 0);
+	assert_there();
+	assert_int_equal(fake.until[fake.calls - 1], 0);
+}
+
+static void a_wrong_size_is_never_named(void **state)
+{
+	struct waiting w;
+
+	(void)state;
+	assert_int_equal(ask_for(&w, SIZE - 1000), -EINPROGRESS);
+	assert_int_equal(result(&w), -EBADMSG);
+	assert_false(store_has(store, NULL, &digest, SIZE - 1000));
+	assert_int_not_equal(access(partial, F_OK), 0);
+}
+
+static void joins_nobody_who_has_the_file(void **state)
+{
+	int fd;
+
+	(void)state;
+	leave_half();
+	fd = open(partial, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_int_equal(fetch_it(), 0);
+	(void)close(fd);
+	/* in one piece, past it */
+	assert_int_equal(fake.until[fake.calls - 1], 0);
+	assert_true(store_has(store, NULL, &digest, SIZE));
+	assert_int_equal(access(partial, F_OK), 0);
+}
+
+#define ONE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ONE(brings_a_large_file_in_blocks_each_once),
+		ONE(one_worker_is_enough),
+		ONE(all_free_workers_join_when_the_first_answer_is_there),
+		ONE(a_small_file_overtakes_between_two_blocks),
+		ONE(goes_on_where_a_block_was_cut),
+		ONE(goes_on_after_a_short_answer),
+		ONE(goes_on_where_another_process_failed),
+		ONE(who_leaves_ends_all_hands_and_leaves_the_rest_to_others),
+		ONE(asks_anew_once_when_a_block_was_wrong),
+		ONE(wrong_bytes_leave_nothing_behind),
+		ONE(what_a_dead_machine_lost_is_asked_for_again),
+		ONE(trusts_no_file_that_others_may_write),
+		ONE(begins_anew_over_what_is_no_table),
+		ONE(names_what_was_whole_when_the_process_died),
+		ONE(asks_for_the_whole_where_there_are_no_parts),
+		ONE(asks_for_the_whole_when_ranges_are_ignored),
+		ONE(asks_for_the_whole_after_bytes_from_elsewhere),
+		ONE(takes_no_byte_of_the_next_block),
+		ONE(a_wrong_size_is_never_named),
+		ONE(joins_nobody_who_has_the_file),
+	};
+
+	return cmocka_run_group_tests(tests, make_bytes, free_bytes);
+}
