@@ -37,6 +37,7 @@ void checks_hint(struct finding *f, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 void checks_fuse(struct checks *c);
+void checks_passthrough(struct checks *c);
 void checks_source(struct checks *c);
 
 #endif

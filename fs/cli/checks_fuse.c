@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "fs/mountpoint.h"
 #include "fs/options.h"
@@ -134,9 +135,30 @@ static void check_allow_other(struct checks *c)
 			    "into " FUSE_CONF);
 }
 
+/* ---- mounts ---- */
+
+/* What a mount says of itself: "answers", or why it is slower than it could
+ * be; appended. */
+static void add_answer(struct text *out, const struct text *status)
+{
+	const struct json *told;
+	struct json *j = NULL;
+
+	text_add(out, "answers");
+	if (json_parse(&j, text_str(status), status->len, NULL) < 0)
+		return;
+	told = json_get(j, "passthrough");
+	if (!json_bool(json_get(told, "on"), true) &&
+	    json_get_string(told, "reason"))
+		text_printf(out, "; no passthrough: %.200s",
+			    json_get_string(told, "reason"));
+	json_free(j);
+}
+
 static bool check_mount(void *arg, const char *mount)
 {
 	AUTO(auto_text) struct text status = TEXT_INIT(STATUS_MAX);
+	AUTO(auto_text) struct text answer = TEXT_INIT(1024);
 	char path[PATH_MAX + 32];
 	struct checks *c = arg;
 	struct err err = ERR_INIT;
@@ -145,8 +167,11 @@ static bool check_mount(void *arg, const char *mount)
 	(void)snprintf(path, sizeof(path), "%s/.kernelfs/status", mount);
 	r = guard_read_file(path, &status);
 	if (r == 0 || r == -EACCES) {
-		(void)checks_add(c, "mount", true, "'%.400s' %s", mount,
-				 r == 0 ? "answers" : "is somebody else's");
+		if (r == 0)
+			add_answer(&answer, &status);
+		(void)checks_add(c, "mount", true, "'%.200s' %s", mount,
+				 r == 0 ? text_str(&answer)
+					: "is somebody else's");
 		return true;
 	}
 	(void)guard_explain(r, mount, &err);
@@ -162,6 +187,7 @@ void checks_fuse(struct checks *c)
 	check_device(c);
 	check_helper(c);
 	check_allow_other(c);
+	checks_passthrough(c);
 	if (mountpoint_each(check_mount, c, &err) < 0)
 		(void)checks_add(c, "mount", false, "%s", err_text(&err));
 }

@@ -392,12 +392,31 @@ class Doctor(Case):
     def test_all_checks_are_there_and_one_request_is_made(self):
         self.start_hub()
         found = self.doctor("--env=" + ENV_CPU)
-        for check in ("fuse", "fusermount3", "allow_other", "cache",
-                      "environment", "bytecode", "updatedb", "source",
-                      "token"):
+        for check in ("fuse", "fusermount3", "allow_other", "passthrough",
+                      "cache", "environment", "bytecode", "updatedb",
+                      "source", "token"):
             self.assertIn(check, found)
         self.assertTrue(found["source"]["ok"], found)
         self.assertEqual(sum(self.hub.counts()["by_endpoint"].values()), 1)
+
+    def test_passthrough_is_an_error_only_for_who_requires_it(self):
+        drop = ("setpriv", "--bounding-set=-sys_admin",
+                "--inh-caps=-sys_admin", "--ambient-caps=-sys_admin")
+
+        def found(option, *before):
+            done = subprocess.run(
+                [*before, KERNELFS, "doctor", "--json", "--offline",
+                 "--passthrough=" + option], env=self.env(), check=False,
+                stdout=subprocess.PIPE, timeout=60)
+            return {f["check"]: f
+                    for f in json.loads(done.stdout)}["passthrough"]
+
+        self.assertEqual(found("off")["message"], "switched off")
+        self.assertTrue(found("auto", *drop)["ok"])
+        told = found("require", *drop)
+        self.assertFalse(told["ok"])
+        self.assertTrue("CAP_SYS_ADMIN" in told["message"] or
+                        "kernel" in told["message"], told)
 
     def test_a_dead_source_is_found(self):
         with socket.socket() as s:

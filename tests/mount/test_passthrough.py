@@ -307,6 +307,13 @@ class TestOff(Passthrough):
         self.assert_off(m, "passthrough=off")
         self.assertGreater(self.reads(m), 2)
         self.assertNotIn("no passthrough", m.log())
+        done = subprocess.run(
+            [PROGRAM, "doctor", "--json", "--offline"], env=m.environment,
+            stdout=subprocess.PIPE, check=False, timeout=6 * DEADLINE)
+        said = [f["message"] for f in json.loads(done.stdout)
+                if m.path in f["message"]]
+        self.assertEqual(said, ["'%s' answers; no passthrough: "
+                                "passthrough=off" % m.path])
 
     def test_another_word_is_refused(self):
         done = subprocess.run(
