@@ -25,13 +25,21 @@ struct kernel {
 	int asked;
 	bool has[IDS];
 	bool odd; /* dropped what it never had */
+	/* Called once while it makes an id. */
+	void (*meanwhile)(void *arg);
+	void *arg;
 };
 
 static int32_t kernel_add(void *ctx, int fd)
 {
 	struct kernel *k = ctx;
+	void (*meanwhile)(void *arg) = k->meanwhile;
 	int32_t id;
 
+	if (meanwhile) {
+		k->meanwhile = NULL;
+		meanwhile(k->arg);
+	}
 	(void)pthread_mutex_lock(&k->mutex);
 	id = k->refuses;
 	k->asked++;
@@ -329,6 +337,27 @@ static void nothing_reaches_a_connection_that_ended(void **state)
 	assert_int_equal(t->kernel.asked, 2);
 }
 
+static void open_a(void *arg)
+{
+	struct bed *t = arg;
+
+	assert_true(open_it(t, t->a) > 0);
+}
+
+static void of_two_opens_at_once_the_faster_decides_for_both(void **state)
+{
+	struct bed *t = *state;
+	int32_t id;
+
+	begin(t);
+	t->kernel.arg = t;
+	t->kernel.meanwhile = open_a;
+	id = open_it(t, t->a);
+	assert_true(id > 0 && t->kernel.has[id]);
+	assert_int_equal(t->kernel.alive, 1);
+	assert_int_equal(backing_again(t->backing, t->a), id);
+}
+
 /* ---- threads ---- */
 
 #define THREADS 8
@@ -396,6 +425,7 @@ int main(void)
 		TEST(a_refusal_that_is_not_about_a_file_ends_it),
 		TEST(what_another_daemon_opened_is_never_mixed),
 		TEST(nothing_reaches_a_connection_that_ended),
+		TEST(of_two_opens_at_once_the_faster_decides_for_both),
 		TEST(many_open_one_file_and_are_told_one_id),
 	};
 
