@@ -30,7 +30,8 @@ static int64_t parked;	      /* __atomic */
 static const char *const op_names[CTL_OPS] = {
 	[CTL_LOOKUP] = "lookup",     [CTL_GETATTR] = "getattr",
 	[CTL_READLINK] = "readlink", [CTL_OPEN] = "open",
-	[CTL_READ] = "read",	     [CTL_READDIR] = "readdir",
+	[CTL_READ] = "read",	     [CTL_OPENDIR] = "opendir",
+	[CTL_READDIR] = "readdir",   [CTL_FLUSH] = "flush",
 	[CTL_XATTR] = "xattr",	     [CTL_IOCTL] = "ioctl",
 };
 

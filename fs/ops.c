@@ -407,6 +407,15 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd,
 	(void)fuse_reply_err(req, ENOTTY);
 }
 
+/* Every open says that none is wanted; counted, lest that should change. */
+static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	ctl_count(CTL_FLUSH);
+	(void)fuse_reply_err(req, ENOSYS);
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	static const unsigned wanted =
@@ -439,6 +448,7 @@ const struct fuse_lowlevel_ops *ops_table(void)
 		.readlink = op_readlink,
 		.open = op_open,
 		.read = op_read,
+		.flush = op_flush,
 		.release = op_release,
 		.opendir = ops_opendir,
 		.readdir = ops_readdir,

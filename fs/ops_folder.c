@@ -158,6 +158,7 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct ops_context *o = ops_context_of(req);
 	struct node *n = ops_node(req, ino);
 
+	ctl_count(CTL_OPENDIR);
 	if (!n)
 		return;
 	/* What a folder of a commit lists never changes; where the time of a

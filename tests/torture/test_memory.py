@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A million names are walked and forgotten: the daemon's memory comes back."""
+"""A million names are walked and forgotten: the daemon's memory comes back.
+What it knows of a thousand kernels and a million entries is little."""
 
 import json
 import os
@@ -14,9 +15,14 @@ from asking import measured  # noqa: E402
 from mounted import (MODE, SPEC, MountCase, make_kernel,  # noqa: E402
                      make_owner, read, wait_for)
 
+from repos import Snapshot  # noqa: E402
+
 BUILD = "build/" + SPEC
 FOLDERS, FILES, PASSES = 100, 1000, 10
 SPECS = 50000
+KERNELS, EACH = 1000, 1000
+WIDE = 999990  # with its folders, less than a listing may have
+IDLE_KB, KNOWN_KB = 6 << 10, 32 << 10  # what is promised
 
 
 def rss_anon_kb(pid):
@@ -120,6 +126,84 @@ class Memory(MountCase):
             self.assertFalse(os.path.lexists(
                 os.path.join(folder, "no-such-file-%d" % i)))
         self.comes_back(m, before, "of names that do not exist")
+
+
+class Entries:
+    """The items of a listing, made when they are asked for."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, part):
+        return ["{\"type\":\"file\",\"path\":\"%s/d/file%06d.py\","
+                "\"oid\":\"%040x\",\"size\":5}" % (BUILD, i, i)
+                for i in range(part.start, part.stop)]
+
+
+@unittest.skipIf(os.geteuid(), "only root can make the kernel drop names")
+@unittest.skipIf(MODE in ("asan", "tsan"), "sanitizers have memory of their "
+                                           "own")
+class Known(MountCase):
+    entries = EACH
+
+    def kernels(self, root):
+        make_owner(root, "acme")
+        for i in range(KERNELS):
+            make_kernel(root, "acme/k%d" % i, "v1",
+                        {SPEC: {"__init__.py": ""}})
+
+    def setUp(self):
+        super().setUp()
+        listing = Snapshot.listing
+
+        def longer(snapshot, path, recursive):
+            if path.startswith("build/") and recursive:
+                return Entries(self.entries)
+            return listing(snapshot, path, recursive)
+        Snapshot.listing = longer
+        self.addCleanup(setattr, Snapshot, "listing", listing)
+        self.hub.set(page_size=10000)
+        self.m = self.mount(log_level="warning")
+        self.m.watchdog.cancel()
+
+    def holds(self, most, what):
+        """Once the kernel has forgotten what it had heard."""
+        def little():
+            drop_names()
+            return rss_anon_kb(self.m.pid) <= most
+        try:
+            wait_for(little, "at most %d kB" % most)
+        finally:
+            print("measured: RssAnon %s: %d kB" %
+                  (what, rss_anon_kb(self.m.pid)), flush=True)
+
+    def build(self, i):
+        return self.m.at("acme", "k%d" % i, BUILD)
+
+    def know(self, i):
+        """As an import makes it known, but for the bytes."""
+        os.listdir(self.m.at("acme", "k%d" % i, "build"))
+        read(self.m.at("acme", "k%d" % i, ".kernelfs", "decision"))
+        os.stat(self.build(i))
+
+    def test_a_thousand_kernels_of_a_thousand_entries(self):
+        self.holds(IDLE_KB, "of an idle mount")
+        for i in range(KERNELS):
+            self.know(i)
+        self.holds(KNOWN_KB, "of a million entries known")
+        names = sum(walk(self.build(i)) for i in range(KERNELS))
+        self.assertGreaterEqual(names, KERNELS * EACH)
+        self.holds(KNOWN_KB, "of a million entries walked and forgotten")
+
+    def test_one_commit_of_a_million_entries(self):
+        self.entries = WIDE
+        self.know(0)
+        self.holds(KNOWN_KB, "of a listing of a million")
+        self.assertGreaterEqual(walk(self.build(0)), WIDE)
+        self.holds(KNOWN_KB, "of a million walked and forgotten")
 
 
 if __name__ == "__main__":

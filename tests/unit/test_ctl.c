@@ -238,6 +238,8 @@ static void metrics_count_what_the_kernel_asks(void **state)
 		{ CTL_READLINK, "kernelfs_requests_total{op=\"readlink\"}" },
 		{ CTL_OPEN, "kernelfs_requests_total{op=\"open\"}" },
 		{ CTL_READ, "kernelfs_requests_total{op=\"read\"}" },
+		{ CTL_OPENDIR, "kernelfs_requests_total{op=\"opendir\"}" },
+		{ CTL_FLUSH, "kernelfs_requests_total{op=\"flush\"}" },
 		{ CTL_READDIR, "kernelfs_requests_total{op=\"readdir\"}" },
 		{ CTL_XATTR, "kernelfs_requests_total{op=\"xattr\"}" },
 		{ CTL_IOCTL, "kernelfs_requests_total{op=\"ioctl\"}" },
