@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "http_curl.h"
+#include "http_engine.h"
 #include "http_hop.h"
 #include "token.h"
 
@@ -85,6 +86,8 @@ int http_new(struct http **out, const struct http_options *o, struct err *err)
 	r = token_new(&h->token, o->token_file, err);
 	if (!r)
 		r = hosts_new(&h->hosts, err);
+	if (!r)
+		r = engine_new(&h->engine, h, err);
 	if (!r && !h->user_agent)
 		r = err_errno(err, ENOMEM, "http");
 	if (r < 0) {
@@ -109,12 +112,8 @@ void http_free(struct http *h)
 {
 	if (!h)
 		return;
-	while (h->handles) {
-		struct handle *t = h->handles;
-
-		h->handles = t->next;
-		handle_free(t);
-	}
+	engine_free(h->engine);
+	http_drop_handles(h);
 	hosts_free(h->hosts);
 	token_free(h->token);
 	share_free(h->share);
@@ -130,6 +129,7 @@ void http_cancel_all(struct http *h)
 	for (struct handle *t = h->handles; t; t = t->next)
 		(void)t->curl->multi_wakeup(t->multi);
 	lock_drop(&h->mu);
+	engine_wake(h->engine);
 }
 
 bool http_is_cancelled(const struct http *h)
@@ -348,7 +348,7 @@ static struct handle *handle_new(const struct http_library *curl)
 }
 
 /* The first handle brings what all of them share. */
-static bool have_share(struct http *h, const struct http_library *curl)
+bool http_have_share(struct http *h, const struct http_library *curl)
 {
 	bool have;
 
@@ -384,7 +384,7 @@ struct handle *http_borrow(struct http *h, struct err *err)
 	curl = http_load(err);
 	if (!curl)
 		return NULL;
-	t = have_share(h, curl) ? handle_new(curl) : NULL;
+	t = http_have_share(h, curl) ? handle_new(curl) : NULL;
 	if (!t) {
 		(void)err_errno(err, ENOMEM, "http");
 		return NULL;
@@ -403,4 +403,31 @@ void http_return(struct http *h, struct handle *t)
 	t->lent = false;
 	t->used = ++h->lent_count;
 	lock_drop(&h->mu);
+	engine_tend(h->engine);
+}
+
+void http_drop_handles(struct http *h)
+{
+	struct handle *idle = NULL;
+	struct handle **at = &h->handles;
+
+	lock_take(&h->mu);
+	while (*at) {
+		struct handle *t = *at;
+
+		if (t->lent) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		t->next = idle;
+		idle = t;
+	}
+	lock_drop(&h->mu);
+	while (idle) {
+		struct handle *t = idle;
+
+		idle = t->next;
+		handle_free(t);
+	}
 }

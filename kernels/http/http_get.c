@@ -290,6 +290,8 @@ static int exchange(struct call *c, const char *url, bool first)
 	c->begun = false;
 	c->skipped = 0;
 	c->hop.url = url;
+	c->hop.to = &c->here;
+	c->hop.apart = c->req->apart;
 	c->hop.req = c->req;
 	c->hop.body = on_body;
 	c->hop.cancelled = c->req->cancelled;

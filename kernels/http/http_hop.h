@@ -17,6 +17,7 @@
 #include "hosts.h"
 #include "http.h"
 
+struct engine;
 struct err;
 struct handle;
 struct share;
@@ -36,6 +37,7 @@ struct http {
 	struct hosts *hosts;	     /* owned */
 	struct token *token;	     /* owned */
 	struct share *share;	     /* mu until it is there; owned */
+	struct engine *engine;	     /* owned */
 	struct lock mu;
 	struct handle *handles;			   /* mu; owned, all */
 	size_t count_n;				   /* mu */
@@ -71,10 +73,12 @@ char *http_url_join(const char *base, const char *rel);
 
 struct http_hop {
 	const char *url;
-	const char *token; /* NULL: no authorization */
-	bool direct;	   /* past all proxies */
-	uint64_t from;	   /* 0: no range, unless there is an end */
-	uint64_t until;	   /* byte behind the range; 0: to the end */
+	const struct http_url *to; /* the same */
+	bool apart;		   /* on this thread, alone */
+	const char *token;	   /* NULL: no authorization */
+	bool direct;		   /* past all proxies */
+	uint64_t from;		   /* 0: no range, unless there is an end */
+	uint64_t until;		   /* byte behind the range; 0: to the end */
 	/* Of what is asked for here, only the body, its type, and `accept`
 	 * count; the other two say what goes to this host. */
 	const struct http_request *req;
