@@ -13,6 +13,7 @@
 
 /* More hosts than a Hub and its mirrors and CDNs have. */
 #define PAUSES_MAX 32
+#define BULKY_MAX 8
 /* A flag in the caller's memory wakes nobody: so often it is looked at. */
 #define LOOK_MS 50
 
@@ -24,8 +25,10 @@ struct pause {
 struct hosts {
 	struct lock mu;
 	pthread_cond_t changed;
-	bool stopped;			 /* mu */
-	struct pause pauses[PAUSES_MAX]; /* mu; until_ms 0: unused */
+	bool stopped;			       /* mu */
+	struct pause pauses[PAUSES_MAX];       /* mu; until_ms 0: unused */
+	char bulky[BULKY_MAX][HOSTS_NAME_MAX]; /* mu; "": unused */
+	unsigned next_bulky;		       /* mu */
 };
 
 int hosts_new(struct hosts **out, struct err *err)
@@ -140,4 +143,32 @@ int hosts_wait(struct hosts *h, const char *host, int64_t not_before_ms,
 	}
 	lock_drop(&h->mu);
 	return r;
+}
+
+static bool is_bulky_locked(const struct hosts *h, const char *host)
+	LOCK_REQUIRES(&h->mu)
+{
+	for (size_t i = 0; i < BULKY_MAX; i++)
+		if (strcmp(h->bulky[i], host) == 0)
+			return true;
+	return false;
+}
+
+void hosts_note_bulky(struct hosts *h, const char *host)
+{
+	lock_take(&h->mu);
+	if (!is_bulky_locked(h, host))
+		(void)text_copy(h->bulky[h->next_bulky++ % BULKY_MAX],
+				HOSTS_NAME_MAX, host);
+	lock_drop(&h->mu);
+}
+
+bool hosts_is_bulky(struct hosts *h, const char *host)
+{
+	bool is;
+
+	lock_take(&h->mu);
+	is = is_bulky_locked(h, host);
+	lock_drop(&h->mu);
+	return is;
 }

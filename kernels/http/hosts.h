@@ -5,7 +5,8 @@
 /*
  * Hosts that said "later". A pause holds for every request to that host, and
  * this is the one place where a request waits before it is sent: for the
- * pause, and for its own next try. Any thread.
+ * pause, and for its own next try. And hosts that gave a large body themselves,
+ * and did not send who asked for it elsewhere. Any thread.
  */
 
 #include <stdbool.h>
@@ -30,5 +31,9 @@ void hosts_pause(struct hosts *h, const char *host, int64_t until_ms);
  */
 int hosts_wait(struct hosts *h, const char *host, int64_t not_before_ms,
 	       int64_t deadline_ms, const bool *cancelled, struct err *err);
+
+/* A large body came from this host itself. Did one, not long ago? */
+void hosts_note_bulky(struct hosts *h, const char *host);
+bool hosts_is_bulky(struct hosts *h, const char *host);
 
 #endif

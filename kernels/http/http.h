@@ -7,8 +7,10 @@
  * only holder of the token, which is never logged, never sent to a host
  * other than the endpoint's, and never in clear text to another machine.
  *
- * One handle per call at work, lent from a pool (connections are kept and
- * reused; HTTP/2 where offered), DNS and TLS sessions shared. Redirects are
+ * All calls go through one thread, which keeps the connections: HTTP/2 carries
+ * many at once where it is offered, else up to 32 connections a host do. Large
+ * bodies (`apart`) have one of their own. With nothing to do for a while, all
+ * of that is freed. DNS and TLS sessions are shared. Redirects are
  * followed here, at most HTTP_HOPS: authorization is dropped when scheme, host
  * or port change; from https only to https. Retries are bounded; a host that
  * said "later" (429, 503 with RateLimit or Retry-After) pauses *all* requests
@@ -38,6 +40,7 @@ struct http_options {
 	int64_t connect_timeout_ms;
 	int64_t stall_timeout_ms;
 	int64_t deadline_ms;
+	int64_t idle_ms; /* until all is freed; 0: some seconds */
 	/* Every call is -ENETUNREACH at once; libcurl is not even loaded. */
 	bool offline;
 };
@@ -77,7 +80,8 @@ struct http_request {
 	struct text *place;
 	/* A large body: a connection of its own, driven on the caller's
 	 * thread. All others share one thread, on which the sink is called:
-	 * it must not block there. */
+	 * it must not block there. (Where a place is wanted and the body
+	 * itself comes, the host is asked once more, the first time.) */
 	bool apart;
 	/* A POST of these bytes; always sent whole, its answer never resumed:
 	 * a further try calls begin() with 0 again. NULL: a GET. */

@@ -330,6 +330,8 @@ static int set_request(struct exchange *x)
 	bad |= curl->easy_setopt(e, CURLOPT_PRIVATE, x) != 0;
 	if (x->hop->req->body)
 		bad |= set_body(x) < 0;
+	if (x->hop->fresh)
+		bad |= curl->easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L) != 0;
 	if (x->hop->direct)
 		bad |= curl->easy_setopt(e, CURLOPT_PROXY, "") != 0;
 	if (x->hop->from || x->hop->until) {

@@ -11,7 +11,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* Without an exchange for so long, the thread ends. */
+/* Without an exchange for so long, the thread ends, if nothing else is said.
+ * Also the longest it sleeps. */
 #define IDLE_MS 15000
 /* Idle connections that are kept, of all hosts. */
 #define CONNECTIONS_KEPT 64l
@@ -34,8 +35,13 @@ struct engine {
 	struct exchange *all;	/* taken, in their order */
 	struct exchange **last; /* where the next one goes */
 	struct origins origins;
-	int64_t idle_ms; /* when it ends, if nothing comes */
+	int64_t end_ms; /* when it ends, if nothing comes */
 };
+
+static int64_t idle_ms(const struct engine *e)
+{
+	return e->http->options.idle_ms ? e->http->options.idle_ms : IDLE_MS;
+}
 
 /* ---- the thread: one round ---- */
 
@@ -52,9 +58,9 @@ static bool take_in(struct engine *e)
 		e->end = &e->first;
 	}
 	if (e->all || e->tended)
-		e->idle_ms = io_now_ms() + IDLE_MS;
+		e->end_ms = io_now_ms() + idle_ms(e);
 	e->tended = false;
-	more = e->all || (!e->stopping && io_now_ms() < e->idle_ms);
+	more = e->all || (!e->stopping && io_now_ms() < e->end_ms);
 	e->running = more;
 	if (!more)
 		e->multi = NULL;
@@ -67,6 +73,8 @@ static void begin(struct engine *e, CURLM *multi, struct exchange *x,
 {
 	x->begun = true;
 	x->heard_ms = now;
+	if (x->hop->fresh && x->origin && x->origin->speech == ORIGIN_MULTIPLEX)
+		(void)e->curl->easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
 	if (x->origin)
 		origin_begin(x->origin, now);
 	if (!e->curl->multi_add_handle(multi, x->easy))
@@ -82,19 +90,19 @@ static bool admit(struct engine *e, CURLM *multi, int64_t *until_ms)
 	bool any = false;
 
 	for (struct exchange *x = e->all; x; x = x->next) {
+		struct origin *o;
 		int64_t later;
 
 		if (x->begun)
 			continue;
-		if (!x->origin)
-			x->origin = origins_get(&e->origins, x->hop->to,
-						x->hop->direct);
-		if (!x->origin || origin_admits(x->origin, now)) {
+		o = origins_get(&e->origins, x->hop->to, x->hop->direct);
+		if (!o || origin_admits(o, now)) {
+			x->origin = o;
 			begin(e, multi, x, now);
 			any = true;
 			continue;
 		}
-		later = origin_admits_ms(x->origin);
+		later = origin_admits_ms(o);
 		if (later < *until_ms)
 			*until_ms = later;
 	}
@@ -146,32 +154,30 @@ static void hand_back(struct engine *e, CURLM *multi, struct exchange *x)
 }
 
 /* Is it at its end, by itself or by the clock? */
-static bool is_over(const struct engine *e, struct exchange *x, int64_t now,
+static bool is_over(struct exchange *x, bool stopped, int64_t now,
 		    int64_t *until_ms)
 {
-	int r;
-
 	if (x->over)
 		return true;
-	if (hosts_stopped(e->http->hosts))
-		r = err_set(x->err, ECANCELED, "cancelled");
+	if (stopped)
+		x->result = err_set(x->err, ECANCELED, "cancelled");
 	else
-		r = http_check_clock(x, now, until_ms);
-	x->result = r;
-	return r < 0;
+		x->result = http_check_clock(x, now, until_ms);
+	return x->result < 0;
 }
 
 /* true: there were some. */
 static bool end_those_over(struct engine *e, CURLM *multi, int64_t *until_ms)
 {
 	struct exchange **at = &e->all;
+	bool stopped = hosts_stopped(e->http->hosts);
 	int64_t now = io_now_ms();
 	bool any = false;
 
 	while (*at) {
 		struct exchange *x = *at;
 
-		if (!is_over(e, x, now, until_ms)) {
+		if (!is_over(x, stopped, now, until_ms)) {
 			at = &x->next;
 			continue;
 		}
@@ -196,7 +202,7 @@ static void fail_all(struct engine *e)
 /* One look at everything, then wait for the next reason to look. */
 static void go_round(struct engine *e, CURLM *multi)
 {
-	int64_t until_ms = io_now_ms() + IDLE_MS;
+	int64_t until_ms = e->all ? io_now_ms() + IDLE_MS : e->end_ms;
 	int64_t now;
 	bool again;
 	int running;
@@ -222,7 +228,7 @@ static void *run(void *arg)
 	(void)pthread_setname_np(pthread_self(), "http");
 	lock_take(&e->mu);
 	multi = e->multi;
-	e->idle_ms = io_now_ms() + IDLE_MS;
+	e->end_ms = io_now_ms() + idle_ms(e);
 	lock_drop(&e->mu);
 	while (take_in(e))
 		go_round(e, multi);

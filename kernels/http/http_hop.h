@@ -75,10 +75,12 @@ struct http_hop {
 	const char *url;
 	const struct http_url *to; /* the same */
 	bool apart;		   /* on this thread, alone */
-	const char *token;	   /* NULL: no authorization */
-	bool direct;		   /* past all proxies */
-	uint64_t from;		   /* 0: no range, unless there is an end */
-	uint64_t until;		   /* byte behind the range; 0: to the end */
+	/* No connection that stands is used, unless it carries several. */
+	bool fresh;
+	const char *token; /* NULL: no authorization */
+	bool direct;	   /* past all proxies */
+	uint64_t from;	   /* 0: no range, unless there is an end */
+	uint64_t until;	   /* byte behind the range; 0: to the end */
 	/* Of what is asked for here, only the body, its type, and `accept`
 	 * count; the other two say what goes to this host. */
 	const struct http_request *req;
