@@ -51,6 +51,7 @@ struct old_blobs {
 	size_t room;
 	uint64_t bytes; /* of all files, foreign ones too */
 	uint64_t files;
+	struct store_sum before; /* the count, before the walk */
 };
 
 static int add_blob(void *arg, int folder, const char *name,
@@ -121,8 +122,10 @@ static void note_use(void *arg, const struct digest *d, int64_t used_s)
 
 static int find_old(struct store *s, struct old_blobs *all)
 {
-	int r = store_walk(s, add_blob, all);
+	int r;
 
+	store_count_before(s, &all->before);
+	r = store_walk(s, add_blob, all);
 	if (r < 0 || !all->count)
 		return r;
 	qsort(all->v, all->count, sizeof(*all->v), by_digest);
@@ -164,7 +167,8 @@ static uint64_t remove_oldest(struct store *s, const struct old_blobs *all,
 		freed += all->v[i].size;
 		files++;
 	}
-	store_count_set(s, all->bytes - freed, all->files - files);
+	store_count_set(s, &all->before, all->bytes - freed,
+			all->files - files);
 	if (files)
 		log_info("store", "%llu bytes in %llu blobs removed from '%s'",
 			 (unsigned long long)freed, (unsigned long long)files,

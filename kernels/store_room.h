@@ -113,8 +113,16 @@ int store_layout_of(int dir, uint64_t *out);
 void store_count(struct store *s, int64_t bytes, int64_t blobs);
 /* Try to bring what is pending into the file of the count. */
 void store_count_flush(struct store *s);
-/* The count was found by walking: keep it. */
-void store_count_set(struct store *s, uint64_t bytes, uint64_t blobs);
+/* What the count says, before it is found by walking; and keep what was found,
+ * with what others have added and removed meanwhile. */
+struct store_sum {
+	uint64_t bytes;
+	uint64_t blobs;
+	bool known;
+};
+void store_count_before(struct store *s, struct store_sum *before);
+void store_count_set(struct store *s, const struct store_sum *before,
+		     uint64_t bytes, uint64_t blobs);
 /* Every regular file below blobs/, `folder` open: stops at what is not 0. */
 typedef int store_walk_each(void *arg, int folder, const char *name,
 			    const struct stat *st);

@@ -117,15 +117,31 @@ void store_count(struct store *s, int64_t bytes, int64_t blobs)
 	store_count_flush(s);
 }
 
-void store_count_set(struct store *s, uint64_t bytes, uint64_t blobs)
+void store_count_before(struct store *s, struct store_sum *before)
+{
+	AUTO(auto_close) int fd = -1;
+
+	store_count_flush(s);
+	fd = openat(s->dir, "usage", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	before->known = fd >= 0 && try_lock(fd) &&
+			read_count(fd, &before->bytes, &before->blobs) == 0;
+}
+
+/* A blob that came while somebody walked may be counted twice so, until the
+ * next walk; forgotten, it would let the cache grow beyond its size. */
+void store_count_set(struct store *s, const struct store_sum *before,
+		     uint64_t bytes, uint64_t blobs)
 {
 	AUTO(auto_close) int fd = store_open_shared(s, s->dir, "usage");
+	struct store_sum now = { .known = false };
 
-	lock_take(&s->mu);
-	s->pending_bytes = s->pending_blobs = 0;
-	lock_drop(&s->mu);
-	if (fd >= 0 && try_lock(fd))
-		(void)write_count(fd, bytes, blobs);
+	if (fd < 0 || !try_lock(fd))
+		return;
+	if (before->known && read_count(fd, &now.bytes, &now.blobs) == 0) {
+		bytes = plus(bytes, (int64_t)(now.bytes - before->bytes));
+		blobs = plus(blobs, (int64_t)(now.blobs - before->blobs));
+	}
+	(void)write_count(fd, bytes, blobs);
 }
 
 /* ---- walking ---- */
@@ -179,15 +195,10 @@ int store_walk(struct store *s, store_walk_each *each, void *arg)
 	return r;
 }
 
-struct sum {
-	uint64_t bytes;
-	uint64_t blobs;
-};
-
 static int add_one(void *arg, int folder, const char *name,
 		   const struct stat *st)
 {
-	struct sum *sum = arg;
+	struct store_sum *sum = arg;
 
 	(void)folder;
 	(void)name;
@@ -198,12 +209,15 @@ static int add_one(void *arg, int folder, const char *name,
 
 int store_recount(struct store *s, uint64_t *bytes, uint64_t *blobs)
 {
-	struct sum sum = { 0, 0 };
-	int r = store_walk(s, add_one, &sum);
+	struct store_sum sum = { .bytes = 0 };
+	struct store_sum before;
+	int r;
 
+	store_count_before(s, &before);
+	r = store_walk(s, add_one, &sum);
 	if (r < 0)
 		return r;
-	store_count_set(s, sum.bytes, sum.blobs);
+	store_count_set(s, &before, sum.bytes, sum.blobs);
 	*bytes = sum.bytes;
 	*blobs = sum.blobs;
 	return 0;

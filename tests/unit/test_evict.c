@@ -83,6 +83,36 @@ static int tell(void *ctx, store_use *use, void *arg)
 	return 0;
 }
 
+/* Somebody takes a blob in while a cleaner works, which has walked already. */
+static int take_in_meanwhile(void *ctx, store_use *use, void *arg)
+{
+	struct store *s = ctx;
+
+	(void)use;
+	(void)arg;
+	store_ask_uses(s, NULL, NULL);
+	store_limit(s, 0, 0);
+	return take_in(s, blob('x'), NULL);
+}
+
+static void what_comes_while_it_is_cleaned_is_counted(void **state)
+{
+	struct store *s = store_at(dir);
+	uint64_t counted, walked = 0, blobs = 0;
+
+	(void)state;
+	store_limit(s, 4 * BLOB, 0);
+	fill(s, "abcd");
+	store_ask_uses(s, take_in_meanwhile, s);
+	fill(s, "e");
+	assert_true(holds(s, blob('x')));
+	counted = bytes_in(s);
+	assert_int_equal(store_recount(s, &walked, &blobs), 0);
+	assert_int_equal(counted, walked);
+	assert_true(blobs < 5);
+	store_free(s);
+}
+
 static void a_use_that_is_told_counts_and_the_youngest_of_them(void **state)
 {
 	struct store *s = store_at(dir);
@@ -515,6 +545,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(removes_the_least_recently_used_first),
 		TEST(never_grows_beyond_its_size),
+		TEST(what_comes_while_it_is_cleaned_is_counted),
 		TEST(a_use_that_is_told_counts_and_the_youngest_of_them),
 		TEST(spares_what_is_open_here),
 		TEST(who_holds_an_idle_blob_is_asked_first_and_only_then),
