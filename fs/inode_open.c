@@ -154,6 +154,13 @@ void inode_adopt(struct inode_table *t, struct node *n, int fd)
 	lock_take(&t->lock);
 	if (n->fd < 0)
 		n->fd = take_fd(&spare);
+	/* Who asks the kernel to read ahead (posix_fadvise, readahead) has it
+	 * ask us for pages, though it reads the file by itself: that open is
+	 * ours, and the next one must be like it. */
+	if (n->reads == INODE_THROUGH) {
+		lock_drop(&t->lock);
+		return;
+	}
 	/* How often it is open was that daemon's to know: one at least, and it
 	 * is never taken for shut. */
 	n->reads = INODE_ADOPTED;

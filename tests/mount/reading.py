@@ -23,6 +23,8 @@ SEED = int(os.environ.get("KERNELFS_FSX_SEED", "0")) or \
     random.SystemRandom().randrange(1, 1 << 30)
 BUILD = "build/" + SPEC
 PAGE = 4096
+# The kernel reads complete files itself where it may, or asks for pages.
+WAYS = {"auto": (), "off": ("--passthrough=off",)}
 LIBRARY = """
 extern const unsigned char begin[], end[];
 __asm__(".section .rodata\\n.globl begin\\nbegin:\\n.incbin \\"%s\\"\\n"
@@ -71,6 +73,14 @@ class Reading:
     """Comes before MountCase: files, and a plain copy of them."""
 
     FILES = {}  # name -> bytes
+
+    def mount_to_read(self, *options):
+        m = self.mount(*options, log_level="warning")
+        m.watchdog.cancel()  # all that may hang has a deadline of its own
+        self.hub.reset()
+        print("seed: KERNELFS_FSX_SEED=%d passthrough: %s" %
+              (SEED, m.json("status")["passthrough"]), flush=True)
+        return m
 
     def kernels(self, root):
         make_owner(root, "acme")
@@ -143,9 +153,7 @@ class RandomReads(Reading):
     FILES = sizes()
 
     def check(self, *options):
-        print("seed: KERNELFS_FSX_SEED=%d" % SEED, flush=True)
-        m = self.mount(*options, log_level="warning")
-        m.watchdog.cancel()  # all that may hang has a deadline of its own
+        m = self.mount_to_read(*options)
         said = self.all_read_right(
             [self.fsx(m, self.OPERATIONS),
              self.fsx(m, self.OPERATIONS, "-a", number=1)],
@@ -163,12 +171,8 @@ class Eviction(Reading):
              for i in range(24)}
 
     def check(self, *options):
-        print("seed: KERNELFS_FSX_SEED=%d" % SEED, flush=True)
-        self.hub.reset()
         limit = sum(map(len, self.FILES.values())) * 2 // 5
-        m = self.mount("--cache-size=%d" % limit, *options,
-                       log_level="warning")
-        m.watchdog.cancel()
+        m = self.mount_to_read("--cache-size=%d" % limit, *options)
         said = self.all_read_right(
             [self.fsx(m, self.OPERATIONS, "-e", *["-a"] * (i % 2), number=i)
              for i in range(self.READERS)],
@@ -218,8 +222,7 @@ class Arrival(Reading):
             universal_newlines=True)
 
     def check(self, *options):
-        m = self.mount(*options, log_level="warning")
-        self.hub.reset()
+        m = self.mount_to_read(*options)
         self.hub.fault("drip", bps=self.BPS, origin="cdn")
         path = os.path.join(self.build(m), "lib.so")
         loaders = [self.load(path) for _ in range(self.PROCESSES)]

@@ -13,8 +13,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "mount"))
 import reading  # noqa: E402
 from mounted import SLOW, MountCase, lfs_bytes  # noqa: E402
 
-WAYS = {"default": ()}
-
 
 class Reads(reading.RandomReads, MountCase):
     OPERATIONS = 10000 if SLOW else 50000
@@ -22,7 +20,7 @@ class Reads(reading.RandomReads, MountCase):
                  **{"large.so": lfs_bytes(40 << 20, 1)})
 
     def test_50000_random_reads(self):
-        for name, options in WAYS.items():
+        for name, options in reading.WAYS.items():
             with self.subTest(way=name):
                 self.check(*options)
 
@@ -34,7 +32,7 @@ class Evicted(reading.Eviction, MountCase):
              for i in range(60)}
 
     def test_readers_of_more_than_there_is_room_for(self):
-        for name, options in WAYS.items():
+        for name, options in reading.WAYS.items():
             with self.subTest(way=name):
                 self.check(*options)
 
@@ -45,7 +43,7 @@ class Arrives(reading.Arrival, MountCase):
     BPS = 6 << 20
 
     def test_64_processes_load_a_library_while_it_arrives(self):
-        for name, options in WAYS.items():
+        for name, options in reading.WAYS.items():
             with self.subTest(way=name):
                 self.check(*options)
 
