@@ -233,9 +233,22 @@ class Packages(unittest.TestCase):
         sums = {timing.done([READER, how, self.library()]).split()[1]
                 for how in ("read", "mmap")}
         self.assertEqual(len(sums), 1)
-        resident = timing.done([READER, "resident", self.library()]).split()
-        self.assertGreaterEqual(int(resident[0]),
-                                os.stat(self.library()).st_size)
+
+    @unittest.skipUnless(os.access(READER, os.X_OK) and os.geteuid() == 0,
+                         "it is not built, or this is not root")
+    def test_the_reader_counts_a_frame_once(self):
+        import timing
+        copy = shutil.copy(self.library(), self.folder + "/copy")
+        link = self.folder + "/link"
+        os.link(self.library(), link)
+
+        def held(*paths):
+            return int(timing.done([READER, "frames", *paths]).split()[0])
+
+        size = held(self.library())
+        self.assertLess(abs(size - os.stat(self.library()).st_size), 4096)
+        self.assertEqual(held(self.library(), link), size)
+        self.assertEqual(held(self.library(), copy), 2 * size)
 
 
 if __name__ == "__main__":
