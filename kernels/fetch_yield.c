@@ -15,9 +15,9 @@
  * a waiter that hangs on a dead source must not stop the rest for ever.
  */
 
-#define YIELD_MS 3000
+#define YIELD_MS 5000
 #define LOOK_MS 20
-#define LINGER_MS 300
+#define LINGER_MS 500
 
 void fetch_background(struct fetch *f)
 {
