@@ -5,6 +5,7 @@
  * a `spec`, and what would be a real folder or file is a link to the one
  * place where it is real.
  */
+#include "importing.h"
 #include "view_in.h"
 
 #include "base/cleanup.h"
@@ -171,6 +172,17 @@ static bool stem(const char *name, const char *suffix,
 	return true;
 }
 
+/*
+ * "<package>.import": a door is about to ask for the package. It is no name,
+ * but from here on what the kernel will need is fetched side by side.
+ */
+static int look_coming(const struct look *l, const struct repo_id *repo)
+{
+	resolve_begin(l->v->world->resolve, repo);
+	importing_begin(l->v->world->importing, repo, l->dir->spec->text);
+	return absent(l);
+}
+
 static int look_spec(const struct look *l)
 {
 	AUTO(resolve_drop) struct resolve_answer a = { 0 };
@@ -185,6 +197,9 @@ static int look_spec(const struct look *l)
 	if (stem(l->name, ".pinned", package) &&
 	    names_find(l->v->world->names, package, &e))
 		return e.named ? make_kind(l, NODE_PINNED) : absent(l);
+	if (stem(l->name, ".import", package) &&
+	    names_find(l->v->world->names, package, &e))
+		return look_coming(l, &e.ref.repo);
 	if (!names_find(l->v->world->names, l->name, &e))
 		return look_owner_name(l);
 	r = resolve_commit(l->v->world->resolve, &e.ref, view_in_memo(l->w), &a,
@@ -396,6 +411,9 @@ static int look_python(const struct look *l)
 	if (l->dir->spec && stem(l->name, ".why", before) &&
 	    !strcmp(before, package))
 		return make_kind(l, NODE_WHY);
+	if (l->dir->spec && stem(l->name, ".import", before) &&
+	    !strcmp(before, package))
+		return look_coming(l, &repo);
 	return absent(l);
 }
 

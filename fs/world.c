@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "ahead.h"
+#include "importing.h"
 #include "names.h"
 #include "options.h"
 #include "tiers.h"
@@ -251,6 +252,10 @@ static int start_choosing(struct world *w, const struct options *o,
 	names_refresh_every(w->names, (int64_t)o->refresh_ms);
 	ro.lock = o->lock ? &w->lock : NULL;
 	ro.named = names_named(w->names, &ro.named_count);
+	r = importing_new(&w->importing, w->fetch, err);
+	if (r < 0)
+		return r;
+	importing_listen(w->importing, &ro);
 	return resolve_new(&w->resolve, w->catalog, &ro, w->disk, w->net, err);
 }
 
@@ -302,16 +307,17 @@ void world_free(struct world *w)
 	if (!w)
 		return;
 	world_stop(w);
-	if (w->fetch)
-		fetch_free(w->fetch);
+	fetch_stop(w->fetch);
 	/* Workers next: what they are in the middle of uses all the rest, and
 	 * each pool the other (a look at the disk goes on in the net). */
 	pool_stop(w->net);
 	pool_stop(w->disk);
+	fetch_free(w->fetch);
 	pool_free(w->net);
 	pool_free(w->disk);
 	ahead_free(w->ahead);
 	resolve_free(w->resolve);
+	importing_free(w->importing);
 	names_free(w->names);
 	if (w->catalog)
 		catalog_free(w->catalog);

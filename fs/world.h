@@ -17,6 +17,7 @@ struct catalog;
 struct err;
 struct fetch;
 struct http;
+struct importing;
 struct names;
 struct options;
 struct pool;
@@ -35,6 +36,7 @@ struct world {
 	struct fetch *fetch;
 	struct ahead *ahead;
 	struct names *names;
+	struct importing *importing;
 	struct resolve *resolve;
 	struct lockfile lock; /* path NULL: there is none */
 	struct env env;	      /* of the tree at the root */

@@ -322,7 +322,7 @@ static void end_all(struct fetch *f)
 	}
 }
 
-void fetch_free(struct fetch *f)
+void fetch_stop(struct fetch *f)
 {
 	if (!f)
 		return;
@@ -337,6 +337,13 @@ void fetch_free(struct fetch *f)
 	while (f->busy > 0 || f->running > 0)
 		(void)lock_wait(&f->lock, &f->changed, -1);
 	lock_drop(&f->lock);
+}
+
+void fetch_free(struct fetch *f)
+{
+	if (!f)
+		return;
+	fetch_stop(f);
 	pool_free(f->hash);
 	fetch_front_close(f);
 	map_done(&f->flights);

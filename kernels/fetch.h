@@ -47,7 +47,10 @@ struct fetch_waiter {
 int fetch_new(struct fetch **out, struct source *source, struct store *store,
 	      struct pool *net, int64_t deadline_ms, struct err *err);
 /* Cancels: waiters are called with -ECANCELED, downloads are told to stop and
- * waited for. Nobody asks any more; who may hang in the source was stopped. */
+ * waited for. Who may hang in the source was stopped. Who asks now or later
+ * is told -ECANCELED. */
+void fetch_stop(struct fetch *f); /* NULL allowed */
+/* Nobody asks any more. Stops it first. */
 void fetch_free(struct fetch *f); /* NULL allowed */
 
 /* 0 when the blob is in the store already, -EINPROGRESS when w will be
@@ -94,6 +97,9 @@ struct fetch_files {
  */
 int fetch_build(struct fetch *f, const struct fetch_files *files,
 		enum fetch_want want);
+/* These are not wanted after all: what nobody waits for stops. What another
+ * build has of the same bytes stops too, and is fetched when it is read. */
+void fetch_build_stop(struct fetch *f, const struct fetch_files *files);
 /* fetch_ask, waiting; for verbs. Downloads on this thread unless a worker is
  * at it already, so that a worker of the pool may call it too. */
 int fetch_now(struct fetch *f, const struct fetch_blob *blob, struct err *err);

@@ -125,7 +125,7 @@ struct flight *fetch_build_take_locked(struct fetch *f, struct build *b)
 	if (fl) {
 		fl->kept = true;
 		fl->lane = fl->kept_lane = b->lane;
-		if (!other && !f->stopping &&
+		if (!other && !f->stopping && !b->stopped &&
 		    fetch_flight_list_locked(f, fl, FLIGHT_RUNNING) == 0) {
 			fl->build = b; /* keeps the count taken above */
 			return fl;
@@ -288,4 +288,63 @@ int fetch_build(struct fetch *f, const struct fetch_files *files,
 	b->lane = lane;
 	list_build(f, b, files);
 	return 0;
+}
+
+/* One that only this build wants still. */
+static struct flight *kept_by_locked(struct fetch *f, const struct build *b)
+	LOCK_REQUIRES(&f->lock)
+{
+	struct map_link *l = NULL;
+
+	while ((l = map_next(&f->flights, l))) {
+		struct flight *fl = map_item(l, struct flight, link);
+
+		if (fl->build == b && fl->kept)
+			return fl;
+	}
+	return NULL;
+}
+
+/* Gives what is nobody's now, chained by `next`, for the caller to free. */
+static struct flight *stop_locked(struct fetch *f, struct build *b)
+	LOCK_REQUIRES(&f->lock)
+{
+	struct flight *dead = NULL;
+	struct flight *gone;
+	struct flight *fl;
+
+	b->users++;
+	b->stopped = true;
+	b->at = b->count;
+	while ((fl = kept_by_locked(f, b))) {
+		fl->kept = false;
+		if (fl->waiters)
+			continue;
+		(void)fetch_flight_end_locked(f, fl, &gone);
+		if (gone) {
+			gone->next = dead;
+			dead = gone;
+		}
+	}
+	fetch_build_put_locked(f, b);
+	return dead;
+}
+
+void fetch_build_stop(struct fetch *f, const struct fetch_files *files)
+{
+	struct flight *dead = NULL;
+	struct build *b;
+
+	lock_take(&f->lock);
+	b = find_locked(f, files);
+	if (b)
+		dead = stop_locked(f, b);
+	fetch_work_schedule_locked(f);
+	lock_drop(&f->lock);
+	while (dead) {
+		struct flight *fl = dead;
+
+		dead = fl->next;
+		fetch_flight_free(fl);
+	}
 }

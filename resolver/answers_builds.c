@@ -186,6 +186,7 @@ struct picking {
 	struct resolve *r;
 	enum memo_stage stage;
 	bool old; /* some "yes" is too old to fetch anything under it */
+	const struct repo_id *root; /* what is picked */
 };
 
 /* A listing from another table when asking, straight from disk when not. */
@@ -261,9 +262,35 @@ static int world_listing(void *ctx, const struct pick *p, const char *variant,
 	return build_tree(w->r, &ref, variant, MEMO_LOCAL, out, err);
 }
 
+static void tell(const struct picking *w,
+		 void (*call)(void *ctx, const struct resolve_candidate *c),
+		 const struct pick *p, const char *variant, struct tree *build)
+{
+	const struct resolve_candidate c = {
+		.root = w->root,
+		.spec = p->spec,
+		.repo = &p->repo,
+		.commit = p->commit,
+		.variant = variant,
+		.tree = build,
+		.path = "metadata.json",
+	};
+
+	/* A look at the disk makes nothing come. */
+	if (call && w->stage == MEMO_REMOTE)
+		call(w->r->o.candidate_ctx, &c);
+}
+
+static void world_given_up(void *ctx, const struct pick *p, const char *variant,
+			   struct tree *build)
+{
+	const struct picking *w = ctx;
+
+	tell(w, w->r->o.on_given_up, p, variant, build);
+}
+
 static int world_metadata(void *ctx, const struct pick *p, const char *variant,
-			  const struct tree *build, struct text *out,
-			  struct err *err)
+			  struct tree *build, struct text *out, struct err *err)
 {
 	const struct picking *w = ctx;
 	char dir[sizeof("build/") + REF_TEXT_MAX];
@@ -279,6 +306,7 @@ static int world_metadata(void *ctx, const struct pick *p, const char *variant,
 			       "metadata.json of build '%s' has "
 			       "%llu bytes",
 			       variant, (unsigned long long)e.size);
+	tell(w, w->r->o.on_candidate, p, variant, build);
 	(void)snprintf(dir, sizeof(dir), "build/%s", variant);
 	return catalog_read(w->r->catalog, &p->repo, p->commit, dir, &e,
 			    answers_reach(w->stage), out, err);
@@ -328,6 +356,7 @@ static int make_pick(void *ctx, const void *key, size_t len,
 		.trusted = world_trusted,
 		.listing = world_listing,
 		.metadata = world_metadata,
+		.given_up = world_given_up,
 		.commit = world_commit,
 	};
 	struct pick *p = NULL;
@@ -346,6 +375,7 @@ static int make_pick(void *ctx, const void *key, size_t len,
 		n = env_parse(&env, spec, err);
 	if (n < 0)
 		return n;
+	w.root = &ref.repo;
 	n = pick_make(&p, &ref.repo, ref.rev, &env, &world, err);
 	/* A disk that lacks something is no answer, whatever it lacks. */
 	if (n < 0)

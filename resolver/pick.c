@@ -134,6 +134,13 @@ static void take_own(struct pick_own *o, struct metadata *m)
 	o->builder_dirty = m->builder_dirty;
 }
 
+static void give_up(const struct pick *p, const struct pick_world *w,
+		    const char *variant, struct tree *tree)
+{
+	if (w->given_up)
+		w->given_up(w->ctx, p, variant, tree);
+}
+
 /*
  * Is this accepted build whole and importable? 1 with p's fields and *meta
  * set, 0 with the reason, -errno when the world could not answer.
@@ -168,10 +175,13 @@ static int judge(struct pick *p, const char *variant,
 	(void)snprintf(nested, sizeof(nested), "%s/__init__.py", p->package);
 	inside = !has_file(tree, "__init__.py");
 	r = judge_metadata(&json, tree, meta, reason, err);
+	if (r == 0)
+		give_up(p, w, variant, tree);
 	if (r != 1)
 		return r;
 	if (inside && !has_file(tree, nested)) {
 		metadata_done(meta);
+		give_up(p, w, variant, tree);
 		(void)snprintf(reason, CHOOSE_REASON_MAX,
 			       "no __init__.py, neither in the build nor in "
 			       "its folder '%.96s'",

@@ -146,7 +146,11 @@ void resolve_refresh(struct resolve *r, const struct repo_id *repo)
 
 void resolve_begin(struct resolve *r, const struct repo_id *repo)
 {
-	answers_trust_begin(r, repo);
+	bool yes;
+
+	if (catalog_trusted(r->catalog, repo, true, CATALOG_DISK, &yes, NULL) ==
+	    -EAGAIN)
+		answers_trust_begin(r, repo);
 }
 
 static int ask(struct resolve *r, enum answers_table t,

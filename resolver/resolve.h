@@ -29,6 +29,21 @@ struct resolve;
 struct text;
 struct tree;
 
+/*
+ * The best build of a commit for an environment, as far as names tell: whether
+ * it is whole its metadata says, which is still to be read.
+ */
+struct resolve_candidate {
+	/* what was asked for: itself, or a kernel that needs it */
+	const struct repo_id *root;
+	const char *spec;
+	const struct repo_id *repo;
+	const char *commit;
+	const char *variant;
+	struct tree *tree; /* borrowed */
+	const char *path;  /* of its metadata, in the listing */
+};
+
 struct resolve_options {
 	const char *const *trust; /* "owner", "owner/repo", "*"; borrowed */
 	size_t trust_count;
@@ -41,6 +56,14 @@ struct resolve_options {
 	/* How long a name that can move is believed; 0: for the mount's
 	 * life. */
 	int64_t refresh_ms;
+	/*
+	 * Called on a thread that may wait, before the metadata is read, of
+	 * publishers that are trusted; what it makes come is not asked for
+	 * again. NULL allowed, as the next: the metadata has refused it.
+	 */
+	void (*on_candidate)(void *ctx, const struct resolve_candidate *c);
+	void (*on_given_up)(void *ctx, const struct resolve_candidate *c);
+	void *candidate_ctx;
 };
 
 /* The pools outlive it; the options' arrays too. */
@@ -56,8 +79,9 @@ void resolve_free(struct resolve *r);
  */
 void resolve_refresh(struct resolve *r, const struct repo_id *repo);
 
-/* A kernel of this repository is about to be used: whether its publisher is
- * trusted is asked beside what its revision is, not behind it. */
+/* A kernel of this repository is about to be used. When its publisher was never
+ * heard of, nothing of it is here, and whether it is trusted is asked beside
+ * what the revision is, not behind it. */
 void resolve_begin(struct resolve *r, const struct repo_id *repo);
 
 /* Take a waiter back, whatever it waits for: true, it will not be called. */

@@ -183,6 +183,7 @@ def place_of(name, folder, mount, spec):
     """The importable directory of the build that fits, as the mount says."""
     own = folder[len(mount) :].strip("/")
     link = "/".join((mount.rstrip("/"), ".env", spec, own))
+    os.path.lexists(link + ".import")  # the mount begins what can be begun
     try:
         real = follow(link, mount)
         os.stat(real + "/__init__.py")
