@@ -89,7 +89,8 @@ void importing_begin(struct importing *im, const struct repo_id *repo,
 	lock_drop(&im->lock);
 }
 
-static bool is_importing(struct importing *im, const struct resolve_candidate *c)
+static bool is_importing(struct importing *im,
+			 const struct resolve_candidate *c)
 {
 	const struct import *at;
 	bool yes;
@@ -127,8 +128,7 @@ static void fetch_metadata(struct importing *im,
 	tree_get(c->tree, at, &e);
 	blob.digest = e.digest;
 	blob.size = e.size;
-	(void)snprintf(path, sizeof(path), "build/%s/%s", c->variant,
-		       c->path);
+	(void)snprintf(path, sizeof(path), "build/%s/%s", c->variant, c->path);
 	/* Who reads it says what is wrong. */
 	(void)fetch_now(im->fetch, &blob, NULL);
 }

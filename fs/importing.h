@@ -20,7 +20,7 @@ struct importing;
 struct resolve_options;
 
 int importing_new(struct importing **out, struct fetch *fetch,
-		  struct err *err); /* borrows it */
+		  struct err *err);	   /* borrows it */
 void importing_free(struct importing *im); /* NULL allowed */
 /* Have the resolver tell of candidates. */
 void importing_listen(struct importing *im, struct resolve_options *o);

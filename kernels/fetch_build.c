@@ -11,9 +11,9 @@
 #include <string.h>
 
 /*
- * Whole builds, that nobody waits for as such. A build costs a list of its files by size; a
- * flight of one is made only when a worker is free for it, so that 100,000
- * files are one entry in a queue and not 100,000.
+ * Whole builds, that nobody waits for as such. A build costs a list of its
+ * files by size; a flight of one is made only when a worker is free for it, so
+ * that 100,000 files are one entry in a queue and not 100,000.
  */
 
 /* In a row: then the source has nothing to give, and asking on would only

@@ -82,7 +82,7 @@ struct build {
 	size_t at;	     /* lk; the next one */
 	enum pool_lane lane; /* lk */
 	unsigned failures;   /* lk; in a row */
-	bool stopped;	   /* lk; not wanted after all */
+	bool stopped;	     /* lk; not wanted after all */
 	unsigned users;	     /* lk; flights that point here, and who looks */
 };
 

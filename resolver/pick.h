@@ -89,8 +89,7 @@ struct pick_world {
 		       struct tree **out, struct err *err);
 	/* metadata.json of a build, -ENOENT when the listing has none */
 	int (*metadata)(void *ctx, const struct pick *p, const char *variant,
-			struct tree *build, struct text *out,
-			struct err *err);
+			struct tree *build, struct text *out, struct err *err);
 	/* metadata() has refused it: another build is looked for. NULL
 	 * allowed. */
 	void (*given_up)(void *ctx, const struct pick *p, const char *variant,

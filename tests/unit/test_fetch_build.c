@@ -230,6 +230,44 @@ static void a_build_keeps_what_a_waiter_leaves(void **state)
 	tree_unref(t);
 }
 
+static void what_was_begun_of_a_build_stops_when_it_is_not_wanted(void **state)
+{
+	const struct fetch_files files = { .repo = &repo,
+					   .commit = COMMIT,
+					   .dir = "",
+					   .tree = tree_of(30, "", " file") };
+	struct waiting w;
+
+	(void)state;
+	hold("file");
+	assert_int_equal(fetch_build(fetch, &files, FETCH_SOON), 0);
+	wait_inside(1);
+	assert_int_equal(ask(&w, "29 file"), -EINPROGRESS);
+	fetch_build_stop(fetch, &files);
+	/* all but that one leave the source, and no other comes */
+	wait_report("\"running\": 1, \"queued\": 0");
+	hold(NULL);
+	assert_int_equal(result(&w), 0);
+	wait_report("\"running\": 0, \"queued\": 0");
+	assert_content("29 file");
+	fetch_build_stop(fetch, &files);
+	/* and it can be wanted again */
+	assert_int_equal(fetch_build(fetch, &files, FETCH_SOON), 0);
+	wait_report("\"running\": 0, \"queued\": 0, \"done\": 30");
+	tree_unref(files.tree);
+}
+
+static void who_asks_a_stopped_one_is_told_so(void **state)
+{
+	struct waiting w;
+
+	(void)state;
+	fetch_stop(fetch);
+	assert_int_equal(ask(&w, "5 file"), -ECANCELED);
+	assert_int_equal(fetch_whole("6 file"), -ECANCELED);
+	assert_int_equal(calls(), 0);
+}
+
 static void names_files_from_the_repositorys_root(void **state)
 {
 	struct digest d = digest_of("5 a");
@@ -303,6 +341,8 @@ int main(void)
 		ONE(puts_the_first_file_in_front),
 		FOUR(a_build_keeps_what_was_asked_for_before_it),
 		FOUR(a_build_keeps_what_a_waiter_leaves),
+		FOUR(what_was_begun_of_a_build_stops_when_it_is_not_wanted),
+		FOUR(who_asks_a_stopped_one_is_told_so),
 		FOUR(names_files_from_the_repositorys_root),
 		ONE(leaves_a_build_whose_files_all_fail),
 		FOUR(steps_over_100000_files_that_are_there),

@@ -136,8 +136,7 @@ static int world_listing(void *ctx, const struct pick *p, const char *variant,
 }
 
 static int world_metadata(void *ctx, const struct pick *p, const char *variant,
-			  struct tree *build, struct text *out,
-			  struct err *err)
+			  struct tree *build, struct text *out, struct err *err)
 {
 	const struct build *b = build_of(ctx, variant);
 
