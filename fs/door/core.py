@@ -96,7 +96,7 @@ def is_build(parts):
 def kept_folder(place, mount):
     """Where the code of a commit's directory PLACE is kept, or None."""
     parts = place[len(mount) :].strip("/").split("/")
-    if not store or not is_build(parts):
+    if not store or not is_build(parts) or ".." in parts:
         return None
     folder = store
     for part in parts:

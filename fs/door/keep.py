@@ -15,8 +15,9 @@ from time import monotonic, sleep
 
 import _kernelfs_1 as core
 
-WAIT_S = 5
+WAIT_S, WAIT_AGAIN_S = 5, 2
 NAP_S, NAP_MAX_S = 0.0005, 0.01
+patient = True  # until somebody has kept the lock for too long
 NEW = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_WRONLY | os.O_NOFOLLOW
 LOCK = os.O_CREAT | os.O_CLOEXEC | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -133,11 +134,11 @@ def open_lock(kept):
         return os.open(folder + "/.lock", LOCK, 0o600)
 
 
-def wait(fd, kept, path):
+def wait(fd, kept, path, seconds):
     """Until the lock is ours or the code is kept: (whether ours, code)."""
     from fcntl import LOCK_EX, LOCK_NB, flock
 
-    nap, end = NAP_S, monotonic() + WAIT_S
+    nap, end = NAP_S, monotonic() + (seconds if patient else 0)
     while True:
         try:
             flock(fd, LOCK_EX | LOCK_NB)
@@ -146,7 +147,7 @@ def wait(fd, kept, path):
             code = core.recall(kept, path)
         except OSError:  # a filesystem that has no locks
             return False, None
-        if code is not None or monotonic() > end:
+        if code is not None or monotonic() >= end:
             return False, code
         sleep(nap)
         nap = min(nap * 1.5, NAP_MAX_S)
@@ -162,18 +163,20 @@ def let_go(fd, held):
 
 
 def compile_once(loader, fd):
+    global patient
     path, kept = loader.path, loader.kept
     held = False
     try:
-        held, code = wait(fd, kept, path)
+        held, code = wait(fd, kept, path, WAIT_S)
         source = None
         if code is None and not held:
             # The holder may be waiting for the source to be downloaded; then
             # this waits as long, and finds the code kept.
             source = loader.get_data(path)
-            held, code = wait(fd, kept, path)
+            held, code = wait(fd, kept, path, WAIT_AGAIN_S)
+            patient = held or code is not None
         if code is None:
-            source = source or loader.get_data(path)
+            source = loader.get_data(path) if source is None else source
             code = loader.source_to_code(source, path)
             keep(kept, code)
         return code

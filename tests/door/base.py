@@ -41,6 +41,15 @@ class DoorTest(unittest.TestCase):
     stand-in before it; those that say so use the real one.
     """
 
+    # The tests of bytecode aside, none is kept; KERNELFS_TEST_BYTECODE names
+    # a folder for it, to run all the others with it.
+    bytecode = {}
+    if os.environ.get("KERNELFS_TEST_BYTECODE"):
+        bytecode = {
+            "PYTHONDONTWRITEBYTECODE": None,
+            "XDG_CACHE_HOME": os.environ["KERNELFS_TEST_BYTECODE"],
+        }
+
     def setUp(self):
         self.mount, self.torch = None, []
         method = getattr(self, self._testMethodName)
@@ -80,12 +89,10 @@ class DoorTest(unittest.TestCase):
         """Run CODE in a Python with FIRST, the mount and LAST as its path."""
         if how.pop("served", True):
             self.serve(first, last)
-        env = fixture.clean_environment(
-            PYTHONPATH=os.pathsep.join(
-                [*first, *self.torch, self.root, *last]
-            ),
-            **how.pop("env", {})
-        )
+        paths = os.pathsep.join([*first, *self.torch, self.root, *last])
+        env = dict(self.bytecode, PYTHONPATH=paths)
+        env.update(how.pop("env", {}))
+        env = fixture.clean_environment(**env)
         command = [sys.executable, *how.pop("options", ())]
         if code is not None:
             command += ["-c", textwrap.dedent(code)]

@@ -350,8 +350,9 @@ def clean_environment(**more):
         for key, value in os.environ.items()
         if not key.startswith(("PYTHON", "KERNELS", "HF_"))
     }
-    env.update(PYTHONDONTWRITEBYTECODE="1", **more)
-    return env
+    env.update(PYTHONDONTWRITEBYTECODE="1")
+    env.update(more)
+    return {key: value for key, value in env.items() if value is not None}
 
 
 SPELL = (
