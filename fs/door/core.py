@@ -30,7 +30,7 @@ from importlib.machinery import (
 from importlib.util import module_from_spec, spec_from_file_location
 
 WHY_MAX = 1 << 20
-METADATA_MAX = 4 << 20
+METADATA_SOON, METADATA_MAX = 1 << 16, 4 << 20
 DAY_S = 86400
 
 # For the life of the process, its forked children included.
@@ -228,7 +228,12 @@ def installed(name):
     finders = list(sys.meta_path)
     if PathFinder in finders:  # what stands before it was asked and declined
         finders = finders[finders.index(PathFinder) + 1 :]
-    asked = [(PathFinder, [p]) for p in sys.path if isinstance(p, str)]
+    path = [p for p in sys.path if isinstance(p, str) and p not in mounts]
+    try:  # as a rule there is none
+        absent = PathFinder.find_spec(name, path) is None
+    except Exception:
+        absent = False
+    asked = [] if absent else [(PathFinder, [p]) for p in path]
     for finder, path in asked + [(f, None) for f in finders]:
         try:
             found = finder.find_spec(name, path)
@@ -268,7 +273,10 @@ def metadata(folder):
     for top in (above, folder) if nested else (folder, above):
         try:
             with open(top + "/metadata.json", "rb", 0) as file:
-                return file.read(METADATA_MAX)
+                text = file.read(METADATA_SOON)
+                if len(text) == METADATA_SOON:
+                    text += file.read(METADATA_MAX)
+                return text
         except OSError:
             continue
     return b""

@@ -4,8 +4,19 @@
 
 def _kernelfs_door(g):
     import sys
-    from _thread import RLock
 
+    del g["_kernelfs_door"]
+    door = sys.modules.get("_kernelfs_1")
+    if door is not None:
+        return door.door(g)
+    # Every kernel compiles this file, so what only the first one of a process
+    # needs is a text, put on the lines where it stands.
+    first = """
+import sys
+from _thread import RLock
+
+
+def door(g):
     def wait(name):
         # Who imports a submodule meanwhile is not held by the lock of the
         # package: it asks for __path__, and gets it once it is known.
@@ -17,32 +28,12 @@ def _kernelfs_door(g):
             return g[name]
         raise AttributeError(name)
 
-    def load():
-        from os.path import abspath, realpath
-
-        file, why = g["__file__"], None
-        for top in map(lambda f: f(file), (abspath, realpath)):
-            while "/" in top:
-                top = top[: top.rindex("/")]
-                try:
-                    with open(top + "/.kernelfs/door/first.py", "rb", 0) as f:
-                        door = type(sys)("_kernelfs_1")
-                        door.__file__ = f.name
-                        exec(compile(f.read(), f.name, "exec"), door.__dict__)
-                    return sys.modules.setdefault("_kernelfs_1", door)
-                except OSError as e:
-                    why = why or (e.errno != 2 and e)
-        why = "gone or broken: %s" % why if why else "not where it was"
-        why = "the kernelfs mount of %s is %s" % (file, why)
-        raise ImportError(why, name=g["__name__"], path=file)
-
     known, failed, before = RLock(), None, g.get("__getattr__")
     known.acquire()
     g["__getattr__"] = wait
     g.pop("__path__", None)
-    del g["_kernelfs_door"]
     try:
-        run = (sys.modules.get("_kernelfs_1") or load()).enter(g)
+        run = (sys.modules.get("_kernelfs_1") or load(g)).enter(g)
         del g["__getattr__"]
         if before:  # of the kernel itself, when reloaded
             g["__getattr__"] = before
@@ -52,6 +43,31 @@ def _kernelfs_door(g):
     finally:
         known.release()
     run()
+
+
+def load(g):
+    from os.path import abspath, dirname, realpath
+
+    file, why = g["__file__"], None
+    for way in abspath, realpath:
+        top = dirname(way(file))
+        while "/" in top:
+            top = top[: top.rindex("/")]
+            try:
+                with open(top + "/.kernelfs/door/first.py", "rb", 0) as f:
+                    core = type(sys)("_kernelfs_1")
+                    core.__file__, core.door = f.name, door
+                    exec(compile(f.read(), f.name, "exec"), core.__dict__)
+                return sys.modules.setdefault("_kernelfs_1", core)
+            except OSError as e:
+                why = why or (e.errno != 2 and e)
+    why = "gone or broken: %s" % why if why else "not where it was"
+    why = "the kernelfs mount of %s is %s" % (file, why)
+    raise ImportError(why, name=g["__name__"], path=file)
+"""
+    room = {}
+    exec(compile("\n" * 13 + first, g["__file__"], "exec"), room)
+    room["door"](g)
 
 
 _kernelfs_door(globals())

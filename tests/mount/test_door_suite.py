@@ -19,13 +19,13 @@ class TestDoorSuite(MountCase):
         subprocess.run([sys.executable, os.path.join(DOOR, "fixture.py"),
                         "hub", root], check=True, timeout=60)
 
-    def run_suite(self, *command):
+    def run_suite(self, *command, **env):
         m = self.mount(imports=("kernels-community/door-named",
                                 "kernels-community"))
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=5 * DEADLINE, check=False,
-            env=dict(os.environ, KERNELFS_TEST_MOUNT=m.path))
+            env=dict(os.environ, KERNELFS_TEST_MOUNT=m.path, **env))
         said = done.stdout.decode(errors="replace")
         self.assertEqual(done.returncode, 0, said[-20000:])
         return said
@@ -34,6 +34,14 @@ class TestDoorSuite(MountCase):
         said = self.run_suite(sys.executable, os.path.join(DOOR, "run"),
                               PYTHON)
         self.assertRegex(said, r"(?m)^ok .*: [1-9]\d+ tests, ")
+
+    def test_passes_on_a_mount_with_bytecode_of_earlier_tests(self):
+        kept = os.path.join(self.dir, "bytecode")
+        os.mkdir(kept)
+        said = self.run_suite(sys.executable, os.path.join(DOOR, "run"),
+                              PYTHON, KERNELFS_TEST_BYTECODE=kept)
+        self.assertRegex(said, r"(?m)^ok .*: [1-9]\d+ tests, ")
+        self.assertEqual(os.listdir(kept), ["kernelfs"])
 
     @unittest.skipUnless(importlib.util.find_spec("torch"),
                          "this Python has no torch")
