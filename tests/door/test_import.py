@@ -44,7 +44,9 @@ class Import(DoorTest):
             print(sorted(vars(m)))
             print(sorted((k, str(v)) for k, v in vars(m.__spec__).items()
                          if k not in ("loader", "_initializing")))
-            print(m.__spec__.cached, type(m.__loader__))
+            source = "importlib.machinery", "SourceFileLoader"
+            kind = getattr(__import__(source[0]).machinery, source[1])
+            print(m.__spec__.cached, isinstance(m.__loader__, kind))
             """
         for package in ("door_plain", "door_lazy"):
             door = self.python(code % package)
