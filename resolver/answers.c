@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
+#include "base/map.h"
 #include "base/text.h"
 #include "kernels/source.h"
 
@@ -270,6 +271,36 @@ static void print_trust_key(const struct resolve *r, const struct repo_id *repo,
 
 	(void)snprintf(key, 2 * REF_PART_MAX + 2, "%s%s%s", repo->owner,
 		       one ? "" : "/", one ? "" : repo->name);
+}
+
+static uint64_t coming_hash(const struct repo_id *repo)
+{
+	uint64_t h = map_hash(repo->owner, strlen(repo->owner));
+
+	return map_hash_more(h, repo->name, strlen(repo->name)) | 1;
+}
+
+void answers_coming(struct resolve *r, const struct repo_id *repo)
+{
+	unsigned i = __atomic_fetch_add(&r->coming_next, 1, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&r->coming[i % ANSWERS_COMING], coming_hash(repo),
+			 __ATOMIC_RELAXED);
+}
+
+bool answers_is_coming(struct resolve *r, const struct repo_id *repo)
+{
+	uint64_t h = coming_hash(repo);
+
+	for (int i = 0; i < ANSWERS_COMING; i++) {
+		uint64_t is = h;
+
+		if (__atomic_compare_exchange_n(&r->coming[i], &is, 0, false,
+						__ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
+			return true;
+	}
+	return false;
 }
 
 void answers_trust_begin(struct resolve *r, const struct repo_id *repo)

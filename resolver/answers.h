@@ -37,6 +37,7 @@ struct pick;
 #define ANSWERS_LIFE_MIN_MS 1000
 /* Requests a minute for names that turn out not to exist (DESIGN 1.1). */
 #define ANSWERS_ABSENT_PER_MINUTE 60
+#define ANSWERS_COMING 16
 #define ANSWERS_KEY_MAX (REF_TEXT_MAX + TREE_PATH_MAX + ENV_SPEC_MAX)
 
 enum answers_table {
@@ -63,6 +64,9 @@ struct resolve {
 	int64_t pause_ms, pause_len_ms;
 	/* __atomic: when names turned out not to exist, a ring */
 	int64_t absent_ms[ANSWERS_ABSENT_PER_MINUTE];
+	/* __atomic: repositories about to be used, as hashes; a ring */
+	uint64_t coming[ANSWERS_COMING];
+	unsigned coming_next; /* __atomic */
 	unsigned absent_next; /* __atomic */
 };
 
@@ -118,6 +122,14 @@ enum catalog_reach answers_reach(enum memo_stage stage);
 int answers_trusted(struct resolve *r, const struct repo_id *repo,
 		    enum memo_stage stage, bool *old, struct err *err);
 
+/*
+ * Somebody will use this repository: its publisher is asked for beside its
+ * refs. Behind them by a moment, since the connection that is open already is
+ * for the question that others hang on.
+ */
+void answers_coming(struct resolve *r, const struct repo_id *repo);
+/* Was that said? Once. */
+bool answers_is_coming(struct resolve *r, const struct repo_id *repo);
 /* Whether the publisher is trusted will be asked: have it asked meanwhile. */
 void answers_trust_begin(struct resolve *r, const struct repo_id *repo);
 

@@ -187,6 +187,8 @@ static int make_refs(void *ctx, const void *key, size_t len,
 		return err_errno(err, ENOMEM, "refs of '%s'", k.s);
 	if (r->o.refresh_ms)
 		catalog_refresh(r->catalog, &repo);
+	if (answers_is_coming(r, &repo))
+		answers_trust_begin(r, &repo);
 	asked_ms = io_now_ms();
 	n = catalog_refs(r->catalog, &repo, CATALOG_SOURCE, &refs->refs, NULL,
 			 err);

@@ -150,7 +150,7 @@ void resolve_begin(struct resolve *r, const struct repo_id *repo)
 
 	if (catalog_trusted(r->catalog, repo, true, CATALOG_DISK, &yes, NULL) ==
 	    -EAGAIN)
-		answers_trust_begin(r, repo);
+		answers_coming(r, repo);
 }
 
 static int ask(struct resolve *r, enum answers_table t,
