@@ -21,19 +21,35 @@ from mounted import (PROGRAM, SLOW, SPEC, MountCase,  # noqa: E402
                      make_kernel, make_owner, read, wait_for)
 
 BUILD = "build/" + SPEC
+LARGE = 40 << 20
+LARGE_KILLS = 4 if SLOW else 10
 KILLS = 40 if SLOW else 200
 FILES = 24
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(
     1, 1 << 30)
 
 
-class Kills(MountCase):
+class KillCase(MountCase):
+    def contents(self):
+        return {"f%02d.so" % i: lfs_bytes(20000 + 9000 * i, seed=i)
+                for i in range(FILES)}
+
     def kernels(self, root):
-        self.files = {"f%02d.so" % i: lfs_bytes(20000 + 9000 * i, seed=i)
-                      for i in range(FILES)}
+        self.files = self.contents()
         make_owner(root, "acme")
         make_kernel(root, "acme/relu", "v1",
                     {SPEC: {"__init__.py": "X = 1\n", **self.files}})
+
+    def prepare(self):
+        print("seed: SEED=%d" % SEED, flush=True)
+        self.cache = os.path.join(self.dir, "cache")
+        self.point = os.path.join(self.dir, "point")
+        os.mkdir(self.point)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.point],
+                        check=False, stderr=subprocess.DEVNULL)
+        self.build = os.path.join(
+            self.point, "acme", "relu@" + self.commit("acme/relu"), BUILD)
+        return random.Random(SEED)
 
     def start(self):
         daemon = subprocess.Popen(
@@ -65,6 +81,8 @@ class Kills(MountCase):
                 count += 1
         return count
 
+
+class Kills(KillCase):
     def kill_once(self, rng):
         daemon = self.start()
         asked = []
@@ -85,15 +103,7 @@ class Kills(MountCase):
                 self.assertEqual(one.value, self.files[name])
 
     def test_a_killed_daemon_leaves_nothing_wrong(self):
-        print("seed: SEED=%d" % SEED, flush=True)
-        rng = random.Random(SEED)
-        self.cache = os.path.join(self.dir, "cache")
-        self.point = os.path.join(self.dir, "point")
-        os.mkdir(self.point)
-        self.addCleanup(subprocess.run, ["umount", "-l", self.point],
-                        check=False, stderr=subprocess.DEVNULL)
-        self.build = os.path.join(
-            self.point, "acme", "relu@" + self.commit("acme/relu"), BUILD)
+        rng = self.prepare()
         self.hub.fault("drip", bps=2000000, origin="cdn")
         partly = 0
         begun = time.monotonic()
@@ -117,6 +127,53 @@ class Kills(MountCase):
         finally:
             self.clean_up(daemon)
         self.check_cache()
+
+
+class LargeFile(KillCase):
+    """The daemon is killed while one large file arrives."""
+
+    def contents(self):
+        return {"large.so": lfs_bytes(LARGE, seed=1)}
+
+    def sent(self):
+        return sum(line["bytes"] for line in self.hub.counts()["log"]
+                   if line["endpoint"] == "cdn")
+
+    def kill_once(self, rng):
+        """After some part of it was sent, or when it has all come."""
+        daemon = self.start()
+        asked = Asked(read, self.build, "large.so")
+        until = self.sent() + rng.randrange(1, LARGE // 4)
+        try:
+            wait_for(lambda: self.sent() >= until or not asked.waits(),
+                     "some of it", 60)
+        finally:
+            daemon.send_signal(signal.SIGKILL)
+            asked.end()
+            self.clean_up(daemon)
+        self.assertIn(asked.error, (
+            None, "ENOTCONN", "ECONNABORTED", "ECONNREFUSED"))
+        if asked.error is None:
+            self.assertEqual(asked.value, self.files["large.so"])
+        return asked.error is not None
+
+    def test_a_large_file_comes_in_spite_of_it(self):
+        rng = self.prepare()
+        self.hub.fault("drip", bps=4 << 20, origin="cdn")
+        killed = sum(self.kill_once(rng) for _ in range(LARGE_KILLS))
+        self.check_cache()
+        self.hub.clear_faults()
+        daemon = self.start()
+        try:
+            self.assertEqual(read(self.build, "large.so"),
+                             self.files["large.so"])
+            self.assertEqual(leftovers(self.cache), [])
+        finally:
+            self.clean_up(daemon)
+        self.assertEqual(self.check_cache(), 3)
+        print("measured: killed %d times, %.2f times its bytes were sent"
+              % (killed, self.sent() / LARGE), flush=True)
+        self.assertGreater(killed, 1)
 
 
 if __name__ == "__main__":
