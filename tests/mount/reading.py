@@ -191,7 +191,6 @@ class Arrival(Reading):
 
     PROCESSES = 0
     SIZE = 0
-    BPS = 0
 
     @classmethod
     def setUpClass(cls):
@@ -222,18 +221,17 @@ class Arrival(Reading):
             universal_newlines=True)
 
     def check(self, *options):
-        m = self.mount_to_read(*options)
-        self.hub.fault("drip", bps=self.BPS, origin="cdn")
+        m = self.mount_to_read("--stall-timeout=5min", *options)
+        fault = self.hub.fault("stall", after=self.SIZE // 9, origin="cdn")
         path = os.path.join(self.build(m), "lib.so")
         loaders = [self.load(path) for _ in range(self.PROCESSES)]
         try:
             wait_for(lambda: m.json("status")["waiting"] >= self.PROCESSES,
-                     "all to wait", 3 * DEADLINE)
-            if self.BPS < self.SIZE:
-                self.hub.clear_faults()
+                     "all to wait", 6 * DEADLINE)
+            fault.release()
             for loader in loaders:
                 out, err = loader.communicate(
-                    timeout=3 * DEADLINE + self.SIZE / self.BPS)
+                    timeout=6 * DEADLINE)
                 self.assertEqual((out, err), ("%d\n" % self.sum, ""))
         finally:
             for loader in loaders:

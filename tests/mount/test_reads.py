@@ -62,7 +62,6 @@ class Evicted(reading.Eviction, MountCase):
 class Arrives(reading.Arrival, MountCase):
     PROCESSES = 8
     SIZE = 3 << 20
-    BPS = 1 << 20
 
     def test_processes_load_a_library_while_it_arrives(self):
         for name, options in reading.WAYS.items():

@@ -40,7 +40,6 @@ class Evicted(reading.Eviction, MountCase):
 class Arrives(reading.Arrival, MountCase):
     PROCESSES = 64
     SIZE = 24 << 20
-    BPS = 6 << 20
 
     def test_64_processes_load_a_library_while_it_arrives(self):
         for name, options in reading.WAYS.items():
