@@ -222,12 +222,12 @@ class Arrival(Reading):
 
     def check(self, *options):
         m = self.mount_to_read("--stall-timeout=5min", *options)
+        self.hub.clear_faults()
         fault = self.hub.fault("stall", after=self.SIZE // 9, origin="cdn")
         path = os.path.join(self.build(m), "lib.so")
         loaders = [self.load(path) for _ in range(self.PROCESSES)]
         try:
-            wait_for(lambda: m.json("status")["waiting"] >= self.PROCESSES,
-                     "all to wait", 6 * DEADLINE)
+            self.all_wait(m, loaders)
             fault.release()
             for loader in loaders:
                 out, err = loader.communicate(
@@ -241,6 +241,19 @@ class Arrival(Reading):
         self.assertEqual({state_of(one.pid) for one in loaders}, {None})
         self.fetched_once()
         self.nothing_leaks(m)
+
+    def all_wait(self, m, loaders):
+        try:
+            wait_for(lambda: m.json("status")["waiting"] >= self.PROCESSES,
+                     "all to wait", DEADLINE + self.PROCESSES)
+        except AssertionError as error:
+            raise AssertionError("%s: %s; %s; %s" % (
+                error, m.json("status"), [one.poll() for one in loaders],
+                self.counted())) from None
+
+    def counted(self):
+        return ["%(path).60s %(status)s %(bytes)s" % line
+                for line in self.hub.counts()["log"]]
 
     def fetched_once(self):
         """One download, in one piece or in parts that do not overlap."""

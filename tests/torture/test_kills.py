@@ -2,6 +2,7 @@
 """The daemon is killed 200 times in the middle of downloads: the cache never
 holds a wrong byte, and the next mount goes on."""
 
+import glob
 import hashlib
 import os
 import random
@@ -174,6 +175,64 @@ class LargeFile(KillCase):
         print("measured: killed %d times, %.2f times its bytes were sent"
               % (killed, self.sent() / LARGE), flush=True)
         self.assertGreater(killed, 1)
+        # What had come before a kill is not fetched again.
+        self.assertLess(self.sent(), 2 * LARGE)
+
+    def partials(self):
+        return [path for path in glob.glob(self.cache + "/partial/*")
+                if os.path.isfile(path) and os.path.getsize(path) > 1 << 20]
+
+    def damages(self, rng):
+        """Ways to break what a killed daemon has left."""
+        def write_at(path, at, data):
+            with open(path, "r+b") as f:
+                f.seek(at)
+                f.write(data)
+
+        def flip(path):
+            for _ in range(20):
+                write_at(path, rng.randrange(os.path.getsize(path)), b"\x5a")
+
+        def end(path):
+            write_at(path, os.path.getsize(path) - 4096, rng.randbytes(4096))
+
+        def table_of_all(path):
+            write_at(path, os.path.getsize(path) - 64, b"\xff" * 64)
+
+        def replaced(path):
+            os.unlink(path)
+            os.symlink("/dev/zero", path)
+
+        return [flip, end, table_of_all, replaced,
+                lambda path: os.truncate(path, os.path.getsize(path) // 2),
+                lambda path: os.truncate(path, os.path.getsize(path) + 9999),
+                lambda path: os.truncate(path, 0)]
+
+    def test_what_a_kill_left_may_be_damaged(self):
+        rng = self.prepare()
+        found = 0
+        for damage in self.damages(rng):
+            subprocess.run(["rm", "-rf", self.cache], check=True)
+            self.hub.fault("drip", bps=4 << 20, origin="cdn")
+            self.hub.reset()
+            self.assertTrue(self.kill_once(rng), "it was too fast")
+            for path in self.partials():
+                os.chmod(path, 0o600)
+                damage(path)
+                found += 1
+            self.hub.clear_faults()
+            daemon = self.start()
+            try:
+                wait_for(lambda: errno_of(read, self.build, "large.so")
+                         is None, "the file, the first time or the second")
+                self.assertEqual(read(self.build, "large.so"),
+                                 self.files["large.so"])
+                self.assertEqual(leftovers(self.cache), [])
+            finally:
+                self.clean_up(daemon)
+            self.check_cache()
+        print("measured: %d partial files were damaged" % found, flush=True)
+        self.assertGreater(found, 0)
 
 
 if __name__ == "__main__":
