@@ -256,9 +256,9 @@ class TestPlaces(Passthrough):
              "lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work"
              .format(base)], name)
 
-    def serves_from(self, cache, **how):
+    def serves_from(self, cache, options=()):
         self._caches["given"] = cache
-        m = self.mount("--min-free=0", cache="given", **how)
+        m = self.mount("--min-free=0", *options, cache="given")
         self.assertEqual(self.told(m), {"on": True, "reason": None})
         before = self.reads(m)
         self.assertEqual(read(self.big(m)), BIG)
@@ -272,6 +272,30 @@ class TestPlaces(Passthrough):
 
     def test_a_cache_on_overlayfs(self):
         self.serves_from(os.path.join(self.overlay(), "cache"))
+
+    def squashed(self):
+        """What a mount has fetched, on another FUSE: a folder."""
+        m = self.mount(cache="to be squashed")
+        self.assertEqual(read(self.big(m)), BIG)
+        m.end()
+        image = os.path.join(self.dir, "image")
+        subprocess.run(["mksquashfs", m.cache, image, "-quiet",
+                        "-no-progress"], check=True,
+                       stdout=subprocess.DEVNULL)
+        return self.place(["squashfuse", image])
+
+    @unittest.skipUnless(shutil.which("squashfuse") and
+                         shutil.which("mksquashfs"), "no squashfuse")
+    def test_a_cache_and_a_tier_on_another_fuse(self):
+        where = self.squashed()
+        self.serves_from(where, options=("--offline",))
+        m = self.mount("--tier=" + where)
+        before = self.reads(m)
+        self.assertEqual(read(self.big(m)), BIG)
+        self.assertLessEqual(self.reads(m) - before, 2)
+        self.assertEqual(self.files(m), 1)
+        self.assertEqual([p for p in glob.glob(m.cache + "/blobs/*/*")
+                          if os.stat(p).st_size == len(BIG)], [])
 
     def test_a_tier_stacked_too_deep_falls_back_alone(self):
         tier = os.path.join(self.overlay(), "tier")
