@@ -197,6 +197,8 @@ static void many_threads_with_cancellations_end_well(void **state)
 	};
 	static struct caller k[THREADS];
 	struct canceller x = { .callers = k };
+	const char *url;
+	const char *stall;
 	unsigned good = 0;
 	struct server s;
 	struct client c;
@@ -205,10 +207,10 @@ static void many_threads_with_cancellations_end_well(void **state)
 	(void)state;
 	server_start(&s, rows, N(rows));
 	init(&c, 0);
+	url = server_url(&s, "/");
+	stall = server_url(&s, "/stall");
 	for (size_t i = 0; i < THREADS; i++) {
-		k[i] = (struct caller){ .c = &c,
-					.url = server_url(&s, "/"),
-					.stall = server_url(&s, "/stall") };
+		k[i] = (struct caller){ .c = &c, .url = url, .stall = stall };
 		assert_int_equal(
 			pthread_create(&k[i].thread, NULL, ask_often, &k[i]),
 			0);
