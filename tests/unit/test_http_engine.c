@@ -27,6 +27,7 @@ struct caller {
 	const char *url;
 	const char *stall;
 	bool cancelled; /* __atomic */
+	bool sure;	/* and does not look at that */
 	int r;
 	unsigned good;
 	pthread_t thread;
@@ -38,7 +39,8 @@ static int ask(struct caller *k, const char *url)
 	struct http_response a;
 	struct http_request req = { .url = url,
 				    .endpoint = "tree",
-				    .cancelled = &k->cancelled };
+				    .cancelled =
+					    k->sure ? NULL : &k->cancelled };
 	int r = http_get_text(k->c->http, &req, &body, &a, NULL);
 
 	if (!r && strcmp(text_str(&body), "ok") != 0)
@@ -163,6 +165,7 @@ static void *ask_often(void *arg)
 		bool stalls = i % 10 == 9;
 		int r;
 
+		k->sure = i % 2 == 0;
 		__atomic_store_n(&k->cancelled, false, __ATOMIC_RELEASE);
 		r = ask(k, stalls ? k->stall : k->url);
 		if (r != -ECANCELED)
@@ -223,7 +226,7 @@ static void many_threads_with_cancellations_end_well(void **state)
 	}
 	__atomic_store_n(&x.stop, true, __ATOMIC_RELEASE);
 	assert_int_equal(pthread_join(t, NULL), 0);
-	assert_true(good > THREADS);
+	assert_true(good >= THREADS * CALLS / 2);
 	client_done(&c);
 	server_stop(&s);
 }

@@ -433,7 +433,8 @@ static void that_parts_are_not_to_be_had_is_an_answer(void **state)
 	assert_int_equal(w.source->ops->file(w.source, &f, &sink, &w.err),
 			 -EOPNOTSUPP);
 	assert_asked(&w, 1, 0);
-	assert_false(source_is_down(&w.fakes[0].source));
+	/* It has said nothing yet that anybody could have heard. */
+	assert_int_equal(w.fakes[0].source.health.heard, 0);
 	world_done(&w);
 }
 
