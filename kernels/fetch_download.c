@@ -104,7 +104,7 @@ static int attempt(struct flight_sink *fs, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	return ingest_commit(fs->in, err);
+	return ingest_name(fs->in, err);
 }
 
 static int download(struct flight_sink *fs, struct err *err)
@@ -154,6 +154,8 @@ static int bring_whole(struct fetch *f, struct flight *fl, struct err *err)
 
 	if (r == 0) {
 		r = download(&fs, err);
+		if (r == 0)
+			fl->folder = ingest_take_folder(fs.in);
 		ingest_free(fs.in);
 	}
 	return r;

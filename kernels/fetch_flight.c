@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fetch_room.h"
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/text.h"
@@ -40,6 +41,8 @@ struct flight *fetch_flight_new(const struct fetch_blob *blob, struct err *err)
 	}
 	fl = calloc(1, sizeof(*fl));
 	if (fl)
+		fl->folder = -1;
+	if (fl)
 		fl->path = text_dup(blob->path, strlen(blob->path));
 	if (!fl || !fl->path) {
 		fetch_flight_free(fl);
@@ -62,6 +65,7 @@ void fetch_flight_free(struct flight *fl)
 {
 	if (!fl)
 		return;
+	auto_close(&fl->folder);
 	free(fl->path);
 	free(fl);
 }

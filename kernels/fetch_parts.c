@@ -308,7 +308,7 @@ static int bring_all(struct fetch_parts *p, struct err *err)
 	r = ingest_hash(p->in, &p->stop, &p->flight->progress_ms, err);
 	if (r == 0 && p->stop)
 		r = err_set(err, ECANCELED, "nobody wants it any more");
-	return r < 0 ? r : ingest_commit(p->in, err);
+	return r < 0 ? r : ingest_name(p->in, err);
 }
 
 /* Wrong bytes are asked for once more. Those that an earlier process left,
@@ -352,6 +352,8 @@ int fetch_parts_bring(struct fetch *f, struct flight *fl, struct err *err)
 	r = bring(&p, err);
 	if (r == -EOPNOTSUPP)
 		ingest_spoil(p.in);
+	if (r == 0)
+		fl->folder = ingest_take_folder(p.in);
 	ingest_free(p.in);
 	text_done(&p.place);
 	return r;

@@ -6,6 +6,8 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 /*
  * The pool is given jobs that stand for no flight: each takes the best one
@@ -45,6 +47,11 @@ void fetch_work_finish(struct fetch *f, struct flight *fl, int r,
 	if (r < 0 && !waiters)
 		log_debug("fetch", "%s", err_text(err));
 	fetch_flight_call(waiters, r, err);
+	/* A name that a crash may lose costs a download and no more: nobody
+	 * waits for it. It is there when the last worker has ended. */
+	if (fl->folder >= 0 && fsync(fl->folder) < 0)
+		log_warning("fetch", "cache '%s': %s", store_path(f->store),
+			    strerrordesc_np(errno));
 	fetch_flight_free(fl);
 }
 

@@ -263,7 +263,7 @@ static int link_name(struct ingest *in)
 	return r == -EEXIST ? 0 : r;
 }
 
-int ingest_commit(struct ingest *in, struct err *err)
+int ingest_name(struct ingest *in, struct err *err)
 {
 	int r = in->parts ? ingest_parts_end(in, err) : 0;
 
@@ -282,9 +282,21 @@ int ingest_commit(struct ingest *in, struct err *err)
 	if (r == 1)
 		store_count(in->store, (int64_t)in->size, 1);
 	store_settle(in->store);
-	if (fsync(in->folder) < 0)
-		return store_fail(in->store, errno, "cannot be written", err);
 	return 0;
+}
+
+int ingest_commit(struct ingest *in, struct err *err)
+{
+	int r = ingest_name(in, err);
+
+	if (r == 0 && fsync(in->folder) < 0)
+		r = store_fail(in->store, errno, "cannot be written", err);
+	return r;
+}
+
+int ingest_take_folder(struct ingest *in)
+{
+	return take_fd(&in->folder);
 }
 
 void ingest_free(struct ingest *in)

@@ -7,8 +7,8 @@
  * and processes of a user or a group (its layout: store.c). Below it may lie
  * read-only tiers, which are looked at for what it has not.
  *
- * A blob gets its name only when its hash was checked and its bytes and name
- * are on disk; an unnamed file (O_TMPFILE) needs no cleaning after a crash.
+ * A blob gets its name only when its hash was checked and its bytes are on
+ * disk; an unnamed file (O_TMPFILE) needs no cleaning after a crash.
  * Nothing here knows repositories, but for where another cache would keep a
  * file of one. Any thread, but for what is said to be set first.
  */
@@ -94,8 +94,13 @@ int ingest_write(struct ingest *in, const void *p, size_t n, struct err *err);
 uint64_t ingest_written(const struct ingest *in);
 /* Start again from nothing (a source that ignored a range). */
 int ingest_rewind(struct ingest *in, struct err *err);
-/* Check, sync, name. -EBADMSG with both hashes; -EIO when it is short. */
+/* Check, sync, name, sync the name. -EBADMSG with both hashes; -EIO when it is
+ * short. */
 int ingest_commit(struct ingest *in, struct err *err);
+/* The same but for the last: for who has somebody waiting, and syncs the
+ * folder (caller closes) when they were told. */
+int ingest_name(struct ingest *in, struct err *err);
+int ingest_take_folder(struct ingest *in);
 void ingest_free(struct ingest *in); /* drops what was not committed */
 
 /*
