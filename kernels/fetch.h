@@ -7,8 +7,8 @@
  * the store's locks) on this host. Waiters hang on the blob and hold no
  * thread. What has a waiter goes before what is wanted *soon*, and that before
  * what is wanted *later*; smaller before larger within each. Several workers
- * bring a large one, in blocks. When the last waiter of a blob that nobody else wanted leaves,
- * its download stops.
+ * bring a large one, in blocks. When the last waiter of a blob that nobody
+ * else wanted leaves, its download stops.
  */
 
 #include <stdbool.h>

@@ -48,7 +48,7 @@ struct flight {
 	bool kept;		  /* lk; a build wants it, waiters or not */
 	enum pool_lane kept_lane; /* lk; how urgently the build does */
 	bool cancelled;		  /* __atomic */
-	int folder; /* owned; its thread's; where its name is to be synced, or -1 */
+	int folder; /* owned; its thread's; to be synced for its name, or -1 */
 	int64_t since_ms;    /* lk; first wanted, or its download began */
 	int64_t progress_ms; /* __atomic; HTTP_PROGRESS_BYTES of it */
 	int64_t again_ms;    /* lk; of a parked one: when to look again */

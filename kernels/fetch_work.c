@@ -16,10 +16,10 @@
  * round it may not, or what nobody waits for would hold all workers.
  *
  * What another process is fetching is *parked* and looked at again after 2 ms,
- * 4 ms and so on, then every FETCH_POLL_MS. It is polled because there is nothing to wait on: flock has
- * no descriptor that becomes readable, and a blocking one would hold a worker
- * for each blob. One worker at most waits for all of them, and gives its
- * place in the pool up each time.
+ * 4 ms and so on, then every FETCH_POLL_MS. It is polled because there is
+ * nothing to wait on: flock has no descriptor that becomes readable, and a
+ * blocking one would hold a worker for each blob. One worker at most waits for
+ * all of them, and gives its place in the pool up each time.
  */
 
 void fetch_work_finish(struct fetch *f, struct flight *fl, int r,

@@ -51,6 +51,7 @@ struct head {
 
 struct parts {
 	struct lock mu;
+	uint64_t size;	/* of the blob */
 	uint32_t block; /* bytes of each but the last */
 	unsigned count;
 	uint32_t *got;	  /* owned; mu; of each, from its start on */
@@ -69,11 +70,11 @@ static uint64_t start_of(const struct parts *p, unsigned block)
 	return (uint64_t)block * p->block;
 }
 
-static uint32_t length_of(const struct ingest *in, unsigned block)
+static uint32_t length_of(const struct parts *p, unsigned block)
 {
-	uint64_t left = in->size - start_of(in->parts, block);
+	uint64_t left = p->size - start_of(p, block);
 
-	return left < in->parts->block ? (uint32_t)left : in->parts->block;
+	return left < p->block ? (uint32_t)left : p->block;
 }
 
 static uint64_t table_bytes(const struct parts *p)
@@ -120,7 +121,7 @@ static bool read_table(struct ingest *in)
 		return false;
 	}
 	for (unsigned i = 0; i < p->count; i++) {
-		if (p->got[i] > length_of(in, i))
+		if (p->got[i] > length_of(p, i))
 			p->got[i] = 0;
 		in->written += p->got[i];
 	}
@@ -133,7 +134,7 @@ static bool is_cut_off(struct ingest *in, const struct stat *st)
 	if ((uint64_t)st->st_size != in->size)
 		return false;
 	for (unsigned i = 0; i < in->parts->count; i++)
-		in->parts->got[i] = length_of(in, i);
+		in->parts->got[i] = length_of(in->parts, i);
 	in->written = in->size;
 	return true;
 }
@@ -148,6 +149,7 @@ static int parts_new(struct ingest *in)
 		return -ENOMEM;
 	in->parts = p;
 	lock_init(&p->mu, LOCK_INGEST);
+	p->size = in->size;
 	p->block = in->size < LARGE ? SMALL_BLOCK : LARGE_BLOCK;
 	p->count = (unsigned)((in->size + p->block - 1) / p->block);
 	p->got = calloc(p->count, sizeof(*p->got));
@@ -235,10 +237,10 @@ bool ingest_resumed(const struct ingest *in)
 
 /* ---- blocks ---- */
 
-static bool is_free_locked(const struct ingest *in, unsigned i)
-	LOCK_REQUIRES(&in->parts->mu)
+static bool is_free_locked(const struct parts *p, unsigned i)
+	LOCK_REQUIRES(&p->mu)
 {
-	return !in->parts->taken[i] && in->parts->got[i] < length_of(in, i);
+	return !p->taken[i] && p->got[i] < length_of(p, i);
 }
 
 bool ingest_take(struct ingest *in, struct ingest_part *out)
@@ -247,14 +249,14 @@ bool ingest_take(struct ingest *in, struct ingest_part *out)
 	unsigned i;
 
 	lock_take(&p->mu);
-	for (i = p->first; i < p->count && !is_free_locked(in, i);)
+	for (i = p->first; i < p->count && !is_free_locked(p, i);)
 		i++;
 	p->first = i;
 	if (i < p->count) {
 		p->taken[i] = true;
 		out->block = i;
 		out->from = out->noted = start_of(p, i) + p->got[i];
-		out->until = start_of(p, i) + length_of(in, i);
+		out->until = start_of(p, i) + length_of(p, i);
 	}
 	lock_drop(&p->mu);
 	return i < p->count;
@@ -267,7 +269,7 @@ unsigned ingest_free_blocks(struct ingest *in, unsigned most)
 
 	lock_take(&p->mu);
 	for (unsigned i = p->first; i < p->count && n < most; i++)
-		n += is_free_locked(in, i);
+		n += is_free_locked(p, i);
 	lock_drop(&p->mu);
 	return n;
 }
@@ -328,15 +330,12 @@ void ingest_give(struct ingest *in, struct ingest_part *part)
 /* ---- the hash ---- */
 
 /* Up to where no byte is missing. */
-static uint64_t front_locked(const struct ingest *in)
-	LOCK_REQUIRES(&in->parts->mu)
+static uint64_t front_locked(struct parts *p) LOCK_REQUIRES(&p->mu)
 {
-	struct parts *p = in->parts;
-
 	while (p->whole < p->count &&
-	       p->got[p->whole] == length_of(in, p->whole))
+	       p->got[p->whole] == length_of(p, p->whole))
 		p->whole++;
-	return p->whole == p->count ? in->size
+	return p->whole == p->count ? p->size
 				    : start_of(p, p->whole) + p->got[p->whole];
 }
 
@@ -346,7 +345,7 @@ bool ingest_hash_due(struct ingest *in)
 	bool due;
 
 	lock_take(&p->mu);
-	due = front_locked(in) >= p->hashed_ + HASH_DUE;
+	due = front_locked(p) >= p->hashed_ + HASH_DUE;
 	lock_drop(&p->mu);
 	return due;
 }
@@ -361,7 +360,7 @@ static ssize_t hash_some(struct ingest *in)
 
 	lock_take(&p->mu);
 	p->hashed_ = p->hashed;
-	left = front_locked(in) - p->hashed;
+	left = front_locked(p) - p->hashed;
 	lock_drop(&p->mu);
 	if (!left)
 		return 0;
