@@ -32,6 +32,8 @@ class Forks:
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             cwd="/")
         self.ready = False
+        # Of the first process of the last answer, in seconds.
+        self.cpu = None
 
     def run(self, code, path=(), before="", n=1):
         """How long each of n processes took for the code, and all of them
@@ -53,6 +55,7 @@ class Forks:
         answer = json.loads(self._line())
         for error in answer["errors"]:
             raise ForkError(error)
+        self.cpu = answer["cpu"]
         return answer
 
     def _line(self):
@@ -83,9 +86,11 @@ def child(job, ready, go, result):
         code = compile(job["code"], "<timed>", "exec")
         os.write(ready, b"r")
         os.read(go, 1)
+        cpu = time.process_time()
         out["start"] = time.perf_counter()
         exec(code, names)
         out["end"] = time.perf_counter()
+        out["cpu"] = time.process_time() - cpu
         out["figures"] = names.get("FIGURES", [])
     except BaseException:
         out["error"] = traceback.format_exc()
@@ -134,6 +139,7 @@ def run(job):
     if errors:
         return {"errors": errors[:1], "each": [], "whole": 0}
     return {"errors": [], "figures": results[0]["figures"],
+            "cpu": results[0]["cpu"],
             "each": [r["end"] - r["start"] for r in results],
             "whole": max(r["end"] for r in results) - began}
 

@@ -13,7 +13,7 @@ from bed import NOBODY, Lacking, Squash, drop_caches
 from fixture import OWNER
 from namespace import OpenToAll
 from packages import library, variant
-from table import paired, part, per_endpoint
+from table import median, ms, paired, part, per_endpoint, times
 
 GROUP = "import of large packages, beside a plain folder with its .pyc"
 BIG = "300 modules and 747 MB"
@@ -34,11 +34,13 @@ class Place:
         self.forks = bed.forks(hub)
         self.code = code
         self.took = {state: [] for state in STATES}
+        self.cpu = {state: [] for state in STATES}
         self.asked = {}
 
     def run(self, state, path, mount=None):
         before = mount.metrics() if mount else {}
         self.took[state].append(self.forks.run(self.code, [path])[0][0])
+        self.cpu[state].append(self.forks.cpu)
         if mount:
             self.asked[state] = mount.asked(before)
 
@@ -111,7 +113,7 @@ def measure(bed, package, places):
     """Rounds in which each is first in turn."""
     for place in places:
         place.hot()
-        for took in place.took.values():
+        for took in (*place.took.values(), *place.cpu.values()):
             took.clear()
     for i in range(bed.rounds):
         turn = places[i % len(places):] + places[:i % len(places)]
@@ -144,6 +146,13 @@ def compare(bed, package, start, others=True):
     return plain, ours, squash, hub.counts()["by_endpoint"]
 
 
+def beside(here, there):
+    """What a busy machine changes less; the daemon's is not in it."""
+    return "%s, beside it %s: %s" % (
+        ms(median(here)), ms(median(there)),
+        times(median(here) / median(there)))
+
+
 def rows_of(names, bars, found, wanted=None):
     """wanted: passthrough must be on (True) or off (False)."""
     plain, ours, squash, sent = found
@@ -151,7 +160,9 @@ def rows_of(names, bars, found, wanted=None):
     for what, state, bar in zip(names, STATES, bars):
         notes = ["daemon: %s; Hub, in all rounds: %s" %
                  (per_endpoint(ours.asked[state]), per_endpoint(sent)),
-                 "passthrough: %s" % ("on" if on else "off (%s)" % why)]
+                 "passthrough: %s" % ("on" if on else "off (%s)" % why),
+                 "processor time of the process alone: " +
+                 beside(ours.cpu[state], plain.cpu[state])]
         row = paired(GROUP, what, ours.took[state], plain.took[state], bar,
                      notes)
         row.data.update(daemon=ours.asked[state], hub=sent, passthrough=on)

@@ -87,6 +87,7 @@ class Echo:
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
+            self.server.taken += 1
             self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while True:
                 data = self.request.recv(4096)
@@ -100,6 +101,7 @@ class Echo:
     class Threads(socketserver.ThreadingTCPServer):
         daemon_threads = True
         request_queue_size = 64
+        taken = 0
 
     def __init__(self):
         self.server = self.Threads(("127.0.0.1", 0), self.Handler)

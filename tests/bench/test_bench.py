@@ -23,6 +23,7 @@ import packages  # noqa: E402
 import table  # noqa: E402
 from forks import ForkError, Forks  # noqa: E402
 from servers import Link  # noqa: E402
+from timing import wait_for  # noqa: E402
 
 BUILD = os.path.join(os.path.dirname(os.path.dirname(HERE)), "build")
 RELAY = os.path.join(BUILD, "release", "bench", "relay")
@@ -140,6 +141,20 @@ class TheLink(unittest.TestCase):
         self.assertEqual(s.recv(10), b"?")
         self.assertGreaterEqual(first - start, 0.040)
         self.assertGreaterEqual(time.monotonic() - first, 0.020)
+
+    def test_a_new_connection_does_not_hold_up_the_others(self):
+        link = self.link(1000, None)
+        old = self.connect(link)
+        old.sendall(b"?")
+        self.assertEqual(old.recv(10), b"?")
+        new = self.connect(link)
+        new.sendall(b"?")
+        wait_for(lambda: link.echo.server.taken == 2, "its far end")
+        old.sendall(b"?")
+        self.assertEqual(old.recv(10), b"?")
+        new.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            new.recv(10)
 
     def read(self, link, size):
         s = self.connect(link)
