@@ -27,7 +27,7 @@ class Reads(reading.RandomReads, MountCase):
 
 class Evicted(reading.Eviction, MountCase):
     READERS = 8
-    OPERATIONS = 600 if SLOW else 3000
+    OPERATIONS = 400 if SLOW else 2000
     FILES = {"f%02d.so" % i: lfs_bytes(300000 + 1000 * i, i)
              for i in range(60)}
 
