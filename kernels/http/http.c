@@ -87,7 +87,7 @@ int http_new(struct http **out, const struct http_options *o, struct err *err)
 	if (!r)
 		r = hosts_new(&h->hosts, err);
 	if (!r)
-		r = engine_new(&h->engine, h, err);
+		r = http_engine_new(&h->engine, h, err);
 	if (!r && !h->user_agent)
 		r = err_errno(err, ENOMEM, "http");
 	if (r < 0) {
@@ -112,7 +112,7 @@ void http_free(struct http *h)
 {
 	if (!h)
 		return;
-	engine_free(h->engine);
+	http_engine_free(h->engine);
 	http_drop_handles(h);
 	hosts_free(h->hosts);
 	token_free(h->token);
@@ -129,7 +129,7 @@ void http_cancel_all(struct http *h)
 	for (struct handle *t = h->handles; t; t = t->next)
 		(void)t->curl->multi_wakeup(t->multi);
 	lock_drop(&h->mu);
-	engine_wake(h->engine);
+	http_engine_wake(h->engine);
 }
 
 bool http_is_cancelled(const struct http *h)
@@ -403,7 +403,7 @@ void http_return(struct http *h, struct handle *t)
 	t->lent = false;
 	t->used = ++h->lent_count;
 	lock_drop(&h->mu);
-	engine_tend(h->engine);
+	http_engine_tend(h->engine);
 }
 
 void http_drop_handles(struct http *h)

@@ -74,7 +74,7 @@ static int on_connected(void *arg, char *host, char *own, int port,
 	(void)own_port;
 	/* curl may do it again, on another connection. */
 	if (!x->connected && x->origin)
-		origin_connect(x->origin);
+		origins_connect(x->origin);
 	x->connected = true;
 	x->heard_ms = io_now_ms();
 	return CURL_PREREQFUNC_OK;

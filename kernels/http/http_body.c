@@ -13,7 +13,7 @@
 /* The body of an error page is read to keep the connection, up to here. */
 #define SKIP_MAX (1u << 20)
 
-void call_tell_head(struct call *c)
+void http_call_tell_head(struct call *c)
 {
 	struct http_response *resp = c->resp;
 	const struct head *head = &c->hop.head;
@@ -56,7 +56,7 @@ static bool is_asked_part(const struct call *c)
 	return !until || (head->range_end && head->range_end <= until);
 }
 
-int call_begin(struct call *c)
+int http_call_begin(struct call *c)
 {
 	uint64_t from = 0;
 
@@ -74,7 +74,7 @@ int call_begin(struct call *c)
 	    (c->hop.length > 0 &&
 	     (uint64_t)c->hop.length > c->req->limit - from))
 		return too_large(c);
-	call_tell_head(c);
+	http_call_tell_head(c);
 	keep_place(c);
 	c->at = from;
 	c->begun = true;
@@ -101,7 +101,7 @@ static int take(struct call *c, const void *p, size_t n)
 	int r;
 
 	if (!c->begun) {
-		r = call_begin(c);
+		r = http_call_begin(c);
 		if (r < 0)
 			return r;
 	}
@@ -117,11 +117,11 @@ static int take(struct call *c, const void *p, size_t n)
 	return 0;
 }
 
-int call_body(struct http_hop *hop, const void *p, size_t n)
+int http_call_body(struct http_hop *hop, const void *p, size_t n)
 {
 	struct call *c = (struct call *)hop;
 
-	if (call_is_good(c)) {
+	if (http_call_is_good(c)) {
 		/* Not here, where others would wait for it. */
 		if (c->req->apart && !hop->apart)
 			return -EXDEV;

@@ -40,26 +40,26 @@ struct call {
 	char token[TOKEN_MAX + 1];
 };
 
-static inline bool call_is_good(const struct call *c)
+static inline bool http_call_is_good(const struct call *c)
 {
 	return c->hop.status >= 200 && c->hop.status < 300;
 }
 
 /* What is known of the answer, for the caller. */
-void call_tell_head(struct call *c);
+void http_call_tell_head(struct call *c);
 /* The sink hears where the bytes start. */
-int call_begin(struct call *c);
+int http_call_begin(struct call *c);
 /* A part of a body; http_hop's. */
-int call_body(struct http_hop *hop, const void *p, size_t n);
+int http_call_body(struct http_hop *hop, const void *p, size_t n);
 
 /* Once, from the first URL on, unless it is known where that leads. -EAGAIN:
  * once more, if that is not too often. */
-int call_try(struct call *c);
+int http_call_try(struct call *c);
 /* Is it known where the bytes are? */
-bool call_has_place(struct call *c);
+bool http_call_has_place(struct call *c);
 /* Until when it is worth waiting for a host that said "later". */
-int64_t call_patient_until_ms(const struct call *c);
+int64_t http_call_patient_until_ms(const struct call *c);
 /* How long to wait after so many failures, when nobody says. */
-int64_t call_backoff_ms(unsigned failures);
+int64_t http_call_backoff_ms(unsigned failures);
 
 #endif

@@ -76,7 +76,7 @@ static void begin(struct engine *e, CURLM *multi, struct exchange *x,
 	if (x->hop->fresh && x->origin && x->origin->speech == ORIGIN_MULTIPLEX)
 		(void)e->curl->easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
 	if (x->origin)
-		origin_begin(x->origin, now);
+		origins_begin(x->origin, now);
 	if (!e->curl->multi_add_handle(multi, x->easy))
 		return;
 	x->over = true;
@@ -96,13 +96,13 @@ static bool admit(struct engine *e, CURLM *multi, int64_t *until_ms)
 		if (x->begun)
 			continue;
 		o = origins_get(&e->origins, x->hop->to, x->hop->direct);
-		if (!o || origin_admits(o, now)) {
+		if (!o || origins_admits(o, now)) {
 			x->origin = o;
 			begin(e, multi, x, now);
 			any = true;
 			continue;
 		}
-		later = origin_admits_ms(o);
+		later = origins_admits_ms(o);
 		if (later < *until_ms)
 			*until_ms = later;
 	}
@@ -144,7 +144,7 @@ static void hand_back(struct engine *e, CURLM *multi, struct exchange *x)
 {
 	if (x->begun) {
 		if (x->origin)
-			origin_end(x->origin, x->connected, heard(x));
+			origins_end(x->origin, x->connected, heard(x));
 		(void)e->curl->multi_remove_handle(multi, x->easy);
 	}
 	lock_take(&e->mu);
@@ -305,7 +305,7 @@ static void wake_locked(struct engine *e) LOCK_REQUIRES(&e->mu)
 		(void)e->curl->multi_wakeup(e->multi);
 }
 
-int engine_new(struct engine **out, struct http *h, struct err *err)
+int http_engine_new(struct engine **out, struct http *h, struct err *err)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 
@@ -319,7 +319,7 @@ int engine_new(struct engine **out, struct http *h, struct err *err)
 	return 0;
 }
 
-void engine_free(struct engine *e)
+void http_engine_free(struct engine *e)
 {
 	if (!e)
 		return;
@@ -333,14 +333,14 @@ void engine_free(struct engine *e)
 	free(e);
 }
 
-void engine_wake(struct engine *e)
+void http_engine_wake(struct engine *e)
 {
 	lock_take(&e->mu);
 	wake_locked(e);
 	lock_drop(&e->mu);
 }
 
-void engine_tend(struct engine *e)
+void http_engine_tend(struct engine *e)
 {
 	lock_take(&e->mu);
 	if (start_locked(e) == 0)
@@ -351,7 +351,7 @@ void engine_tend(struct engine *e)
 
 /* ---- its callers ---- */
 
-int engine_ask(struct http *h, struct exchange *x)
+int http_engine_ask(struct http *h, struct exchange *x)
 {
 	struct engine *e = h->engine;
 	int r;

@@ -14,16 +14,16 @@ struct err;
 struct exchange;
 struct http;
 
-int engine_new(struct engine **out, struct http *h, struct err *err);
+int http_engine_new(struct engine **out, struct http *h, struct err *err);
 /* NULL allowed; nobody waits. Waits for the thread. */
-void engine_free(struct engine *e);
+void http_engine_free(struct engine *e);
 
 /* Have it done, and wait. 0: x->result and x->code say how it ended; -errno
  * with a sentence in x->err: no thread could be had. */
-int engine_ask(struct http *h, struct exchange *x);
+int http_engine_ask(struct http *h, struct exchange *x);
 /* Something has changed that all exchanges look at. */
-void engine_wake(struct engine *e);
+void http_engine_wake(struct engine *e);
 /* See to it that idle handles and connections are freed in a while. */
-void engine_tend(struct engine *e);
+void http_engine_tend(struct engine *e);
 
 #endif

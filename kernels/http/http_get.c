@@ -17,7 +17,7 @@ static int before_try(struct call *c, int64_t not_before_ms)
 	const struct http_url *to = c->placed ? &c->place : &c->first;
 	int r = hosts_wait(c->h->hosts, to->host, not_before_ms,
 			   c->failures ? c->hop.deadline_ms
-				       : call_patient_until_ms(c),
+				       : http_call_patient_until_ms(c),
 			   c->req->cancelled, &why);
 
 	if (r == -ETIMEDOUT && c->failures)
@@ -52,11 +52,11 @@ static int try_all(struct call *c)
 	for (;;) {
 		int r;
 
-		c->placed = call_has_place(c);
+		c->placed = http_call_has_place(c);
 		r = before_try(c, not_before_ms);
 		if (r < 0)
 			return r;
-		r = call_try(c);
+		r = http_call_try(c);
 		if (c->refused || r != -EAGAIN)
 			return r;
 		/* In memory, pieces of two answers do not make one. */
@@ -65,7 +65,7 @@ static int try_all(struct call *c)
 		if (++c->failures > c->patience || no_more_tries(c))
 			return give_up(c);
 		if (c->hint_ms < 0)
-			c->hint_ms = call_backoff_ms(c->failures - 1);
+			c->hint_ms = http_call_backoff_ms(c->failures - 1);
 		not_before_ms = io_now_ms() + c->hint_ms;
 	}
 }

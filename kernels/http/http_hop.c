@@ -196,7 +196,7 @@ static int run_apart(struct exchange *x, CURLM *multi)
 
 static int run_together(struct exchange *x)
 {
-	int r = engine_ask(x->h, x);
+	int r = http_engine_ask(x->h, x);
 
 	return r < 0 ? r : finish(x);
 }

@@ -17,7 +17,7 @@
 #define BACKOFF_MS 500
 #define BACKOFF_DOUBLINGS 3
 
-int64_t call_backoff_ms(unsigned failures)
+int64_t http_call_backoff_ms(unsigned failures)
 {
 	int64_t base = BACKOFF_MS;
 	uint16_t random = 0;
@@ -46,7 +46,8 @@ static void pause_host(struct call *c)
 {
 	int64_t wait_s = head_wait_s(&c->hop.head);
 
-	c->hint_ms = wait_s < 0 ? call_backoff_ms(c->failures) : wait_s * 1000;
+	c->hint_ms =
+		wait_s < 0 ? http_call_backoff_ms(c->failures) : wait_s * 1000;
 	hosts_pause(c->h->hosts, c->here.host, io_now_ms() + c->hint_ms);
 }
 
@@ -166,7 +167,7 @@ static int exchange(struct call *c, const char *url, bool first)
 	 * once for each of those. */
 	c->hop.fresh = c->fresh;
 	c->hop.req = c->req;
-	c->hop.body = call_body;
+	c->hop.body = http_call_body;
 	c->hop.cancelled = c->req->cancelled;
 	c->hop.from = c->whole || c->req->body ? 0 : c->at;
 	c->hop.until = c->whole || c->req->body ? 0 : c->until;
@@ -182,13 +183,13 @@ static int exchange(struct call *c, const char *url, bool first)
 	if (r < 0)
 		(void)err_wrap(&c->why, r, "%s", c->here.shown);
 	else
-		call_tell_head(c);
+		http_call_tell_head(c);
 	if (r == -EHOSTUNREACH)
 		return again(c, 1);
 	return r == -EAGAIN ? again(c, HTTP_RETRIES) : r;
 }
 
-int64_t call_patient_until_ms(const struct call *c)
+int64_t http_call_patient_until_ms(const struct call *c)
 {
 	return c->req->hasty ? io_now_ms() : c->hop.deadline_ms;
 }
@@ -210,8 +211,9 @@ static int follow(struct call *c)
 	if (!http_url_same_origin(&to, &c->first))
 		c->foreign = true;
 	c->here = to;
-	return hosts_wait(c->h->hosts, to.host, 0, call_patient_until_ms(c),
-			  c->req->cancelled, &c->why);
+	return hosts_wait(c->h->hosts, to.host, 0,
+			  http_call_patient_until_ms(c), c->req->cancelled,
+			  &c->why);
 }
 
 /* The link to the next page, seen from where it was found. */
@@ -241,10 +243,10 @@ static bool is_redirect(long status)
 
 static int end_try(struct call *c, const char *url)
 {
-	if (!call_is_good(c))
+	if (!http_call_is_good(c))
 		return judge_status(c);
 	if (!c->begun) {
-		c->refused = call_begin(c);
+		c->refused = http_call_begin(c);
 		if (c->refused)
 			return c->refused;
 	}
@@ -286,7 +288,7 @@ static int go(struct call *c, const char *from)
 /* ---- the place ---- */
 
 /* Is it known where the bytes are? It leads where a redirect could. */
-bool call_has_place(struct call *c)
+bool http_call_has_place(struct call *c)
 {
 	struct text *place = c->req->place;
 	struct err bad = ERR_INIT;
@@ -341,8 +343,8 @@ static int go_home(struct call *c)
 {
 	if (c->placed) {
 		int r = hosts_wait(c->h->hosts, c->first.host, 0,
-				   call_patient_until_ms(c), c->req->cancelled,
-				   &c->why);
+				   http_call_patient_until_ms(c),
+				   c->req->cancelled, &c->why);
 
 		if (r < 0)
 			return r;
@@ -354,7 +356,7 @@ static int go_home(struct call *c)
 
 /* From the first URL on, unless it is known where that leads: a signed link
  * may be old. */
-int call_try(struct call *c)
+int http_call_try(struct call *c)
 {
 	int r = 1;
 

@@ -58,7 +58,7 @@ static bool waits(const struct origin *o)
 	return o->https && o->speech != ORIGIN_SERIAL;
 }
 
-bool origin_admits(const struct origin *o, int64_t now_ms)
+bool origins_admits(const struct origin *o, int64_t now_ms)
 {
 	if (!o->asking)
 		return true;
@@ -70,27 +70,27 @@ bool origin_admits(const struct origin *o, int64_t now_ms)
 	       now_ms >= o->began_ms + ORIGIN_HOLD_MS;
 }
 
-int64_t origin_admits_ms(const struct origin *o)
+int64_t origins_admits_ms(const struct origin *o)
 {
 	return o->connected || o->blind || !waits(o)
 		       ? INT64_MAX
 		       : o->began_ms + ORIGIN_HOLD_MS;
 }
 
-void origin_begin(struct origin *o, int64_t now_ms)
+void origins_begin(struct origin *o, int64_t now_ms)
 {
 	if (!o->asking)
 		o->began_ms = now_ms;
 	o->asking++;
 }
 
-void origin_connect(struct origin *o)
+void origins_connect(struct origin *o)
 {
 	o->connected++;
 	o->blind = false;
 }
 
-void origin_end(struct origin *o, bool connected, enum origin_speech heard)
+void origins_end(struct origin *o, bool connected, enum origin_speech heard)
 {
 	o->asking--;
 	if (connected)

@@ -52,14 +52,14 @@ struct origins {
 struct origin *origins_get(struct origins *o, const struct http_url *url,
 			   bool direct);
 /* May one more be asked now? Else it is held back. */
-bool origin_admits(const struct origin *o, int64_t now_ms);
+bool origins_admits(const struct origin *o, int64_t now_ms);
 /* When to look again at one that does not admit, at the latest. */
-int64_t origin_admits_ms(const struct origin *o);
+int64_t origins_admits_ms(const struct origin *o);
 
-void origin_begin(struct origin *o, int64_t now_ms);
+void origins_begin(struct origin *o, int64_t now_ms);
 /* Its connection stands: it is asked now. */
-void origin_connect(struct origin *o);
-/* It is over; `connected`: origin_connect() was called for it. */
-void origin_end(struct origin *o, bool connected, enum origin_speech heard);
+void origins_connect(struct origin *o);
+/* It is over; `connected`: origins_connect() was called for it. */
+void origins_end(struct origin *o, bool connected, enum origin_speech heard);
 
 #endif

@@ -28,8 +28,8 @@ static unsigned begin_all(struct origin *o, unsigned most)
 {
 	unsigned n = 0;
 
-	while (n < most && origin_admits(o, NOW_MS)) {
-		origin_begin(o, NOW_MS);
+	while (n < most && origins_admits(o, NOW_MS)) {
+		origins_begin(o, NOW_MS);
 		n++;
 	}
 	return n;
@@ -41,7 +41,7 @@ static void in_plain_text_nobody_waits(void **state)
 
 	(void)state;
 	assert_int_equal(begin_all(o, 1000), ORIGIN_CONNECTIONS_MAX);
-	origin_end(o, false, ORIGIN_UNHEARD);
+	origins_end(o, false, ORIGIN_UNHEARD);
 	assert_int_equal(begin_all(o, 1000), 1);
 }
 
@@ -51,9 +51,9 @@ static void one_goes_ahead_until_its_connection_stands(void **state)
 
 	(void)state;
 	assert_int_equal(begin_all(o, 1000), 1);
-	assert_int_equal(origin_admits_ms(o), NOW_MS + ORIGIN_HOLD_MS);
-	origin_connect(o);
-	assert_true(origin_admits_ms(o) > NOW_MS + ORIGIN_HOLD_MS);
+	assert_int_equal(origins_admits_ms(o), NOW_MS + ORIGIN_HOLD_MS);
+	origins_connect(o);
+	assert_true(origins_admits_ms(o) > NOW_MS + ORIGIN_HOLD_MS);
 	assert_int_equal(begin_all(o, 1000), ORIGIN_CONNECTIONS_MAX - 1);
 }
 
@@ -62,9 +62,9 @@ static void a_handshake_that_takes_long_is_not_waited_for(void **state)
 	struct origin *o = get("a:443", true);
 
 	(void)state;
-	origin_begin(o, NOW_MS);
-	assert_false(origin_admits(o, NOW_MS + ORIGIN_HOLD_MS - 1));
-	assert_true(origin_admits(o, NOW_MS + ORIGIN_HOLD_MS));
+	origins_begin(o, NOW_MS);
+	assert_false(origins_admits(o, NOW_MS + ORIGIN_HOLD_MS - 1));
+	assert_true(origins_admits(o, NOW_MS + ORIGIN_HOLD_MS));
 }
 
 /* Else each would wait for the failure of the one before it. */
@@ -74,12 +74,12 @@ static void after_a_failure_all_try_at_once(void **state)
 
 	(void)state;
 	assert_int_equal(begin_all(o, 1000), 1);
-	origin_end(o, false, ORIGIN_UNHEARD);
+	origins_end(o, false, ORIGIN_UNHEARD);
 	assert_int_equal(begin_all(o, 1000), ORIGIN_CONNECTIONS_MAX);
 	/* Until one gets through. */
 	for (unsigned i = 0; i < ORIGIN_CONNECTIONS_MAX; i++) {
-		origin_connect(o);
-		origin_end(o, true, ORIGIN_UNHEARD);
+		origins_connect(o);
+		origins_end(o, true, ORIGIN_UNHEARD);
 	}
 	assert_int_equal(begin_all(o, 1000), 1);
 }
@@ -89,17 +89,17 @@ static void what_was_spoken_is_remembered(void **state)
 	struct origin *o = get("a:443", true);
 
 	(void)state;
-	origin_begin(o, NOW_MS);
-	origin_connect(o);
-	origin_end(o, true, ORIGIN_SERIAL);
+	origins_begin(o, NOW_MS);
+	origins_connect(o);
+	origins_end(o, true, ORIGIN_SERIAL);
 	assert_ptr_equal(get("a:443", true), o);
 	assert_int_equal(begin_all(o, 1000), ORIGIN_CONNECTIONS_MAX);
 	for (unsigned i = 0; i < ORIGIN_CONNECTIONS_MAX; i++) {
-		origin_connect(o);
-		origin_end(o, true, ORIGIN_MULTIPLEX);
+		origins_connect(o);
+		origins_end(o, true, ORIGIN_MULTIPLEX);
 	}
 	assert_int_equal(begin_all(o, 1000), 1);
-	origin_connect(o);
+	origins_connect(o);
 	assert_int_equal(begin_all(o, 1000), ORIGIN_STREAMS_MAX - 1);
 }
 
@@ -112,11 +112,11 @@ static void who_is_asked_keeps_his_place(void **state)
 	for (unsigned i = 0; i < ORIGINS_MAX; i++) {
 		(void)snprintf(host, sizeof(host), "h%u:80", i);
 		busy[i] = get(host, false);
-		origin_begin(busy[i], NOW_MS);
+		origins_begin(busy[i], NOW_MS);
 	}
 	assert_null(get("more:80", false));
-	origin_end(busy[3], false, ORIGIN_UNHEARD);
-	origin_end(busy[5], false, ORIGIN_UNHEARD);
+	origins_end(busy[3], false, ORIGIN_UNHEARD);
+	origins_end(busy[5], false, ORIGIN_UNHEARD);
 	(void)get("h3:80", false);
 	assert_ptr_equal(get("more:80", false), busy[5]);
 	assert_int_equal(busy[5]->asking, 0);
