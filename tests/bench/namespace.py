@@ -25,7 +25,7 @@ def enter():
     that is refused it goes on outside."""
     if os.environ.get(MARK) or os.geteuid() or not shutil.which("unshare"):
         return
-    private = ["unshare", "--mount", "--propagation", "private"]
+    private = ["unshare", "--mount", "--propagation", "slave"]
     if subprocess.run([*private, "true"], check=False,
                       stderr=subprocess.DEVNULL).returncode == 0:
         os.environ[MARK] = "1"

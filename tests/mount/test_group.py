@@ -48,7 +48,7 @@ class User:
         self.log = os.path.join(self.folder, "log")
         env = clean_environment(HOME=self.folder)
         self.process = subprocess.Popen(
-            ["unshare", "-m", "--propagation", "private", "sh", "-c", ENTER,
+            ["unshare", "-m", "--propagation", "slave", "sh", "-c", ENTER,
              "sh", case.node, umask, *become(uid), case.program, "-f",
              "--source=" + (source or case.hub.url), "--cache=" + case.cache,
              "--log=" + self.log, "--log-level=debug", "--env=" + SPEC,

@@ -379,7 +379,7 @@ class TestUnprivileged(Passthrough):
 
     def start(self, *options):
         process = subprocess.Popen(
-            ["unshare", "-m", "--propagation", "private", "sh", "-c", ENTER,
+            ["unshare", "-m", "--propagation", "slave", "sh", "-c", ENTER,
              "sh", self.node, *NOBODY, self.program, "-f",
              "--source=" + self.hub.url, "--env=" + SPEC, "--import=acme",
              "--cache=" + os.path.join(self.own, "cache"), *options,
