@@ -452,7 +452,9 @@ static int emit_tree(const struct tree *tree, uint32_t folder, uint64_t at,
 {
 	uint32_t i;
 
-	if (at > tree_count(tree))
+	/* The number is the caller's (lseek): an entry of another folder must
+	 * not be listed here, where it would get its name's node. */
+	if (at && !tree_is_child(tree, folder, at - 1))
 		return 0;
 	i = at ? tree_next(tree, (uint32_t)at - 1) : tree_first(tree, folder);
 	for (; i != TREE_NONE; i = tree_next(tree, i)) {

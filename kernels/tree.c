@@ -184,6 +184,11 @@ uint32_t tree_next(const struct tree *t, uint32_t i)
 	return TREE_NONE;
 }
 
+bool tree_is_child(const struct tree *t, uint32_t folder, uint64_t i)
+{
+	return i < t->count && t->records[i].parent == folder;
+}
+
 uint32_t tree_child(const struct tree *t, uint32_t folder, const char *name)
 {
 	char path[TREE_PATH_MAX + 1];

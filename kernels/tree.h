@@ -69,6 +69,8 @@ uint32_t tree_find(const struct tree *t, const char *path);
  * order: the first, then the next of it; TREE_NONE at the end. O(1) each. */
 uint32_t tree_first(const struct tree *t, uint32_t folder);
 uint32_t tree_next(const struct tree *t, uint32_t i);
+/* Is i (any number) the index of a child of it? */
+bool tree_is_child(const struct tree *t, uint32_t folder, uint64_t i);
 /* A child by name; TREE_NONE for `folder`: of the listed folder. */
 uint32_t tree_child(const struct tree *t, uint32_t folder, const char *name);
 

@@ -391,6 +391,26 @@ static void a_listed_name_is_the_one_that_a_lookup_finds(void **state)
 	}
 }
 
+/* lseek() on a folder takes any number. */
+static void no_offset_lists_what_is_in_another_folder(void **state)
+{
+	static const char *const paths[] = {
+		RELU "/build/" BEST,
+		RELU "/build/" BEST "/sub",
+	};
+	struct finding w = { .f = *state };
+
+	for (size_t i = 0; i < N(paths); i++) {
+		w.dir = fakeworld_at(w.f, paths[i]);
+		for (uint64_t at = 0; at < 16; at++)
+			assert_int_equal(view_list(w.f->view, w.dir, at, NULL,
+						   find_both_ways, &w, NULL),
+					 0);
+		put(w.f, w.dir);
+	}
+	assert_true(w.count > 0);
+}
+
 static void goes_on_where_a_listing_stopped(void **state)
 {
 	static const struct {
@@ -592,6 +612,7 @@ int main(void)
 		unit(lists_an_owner_with_what_was_decided),
 		unit(does_not_list_what_may_not_be_used),
 		unit(a_listed_name_is_the_one_that_a_lookup_finds),
+		unit(no_offset_lists_what_is_in_another_folder),
 		unit(goes_on_where_a_listing_stopped),
 		early(lists_on_when_names_have_joined),
 		unit(looking_at_the_root_asks_nobody),
