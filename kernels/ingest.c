@@ -199,29 +199,49 @@ static int check(struct ingest *in, struct err *err)
 		       want, have);
 }
 
+static int move_once(struct ingest *in, const char *hex)
+{
+	/* moved, so that never is a blob half a download as well */
+	if (renameat2(in->partial, in->name, in->folder, hex,
+		      RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (linkat(in->partial, in->name, in->folder, hex, 0) == 0)
+		return 0;
+	if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK)
+		return -errno;
+	/* no hard links here (FAT); the bytes are the same ones */
+	return renameat(in->partial, in->name, in->folder, hex) < 0 ? -errno
+								    : 0;
+}
+
+/*
+ * A name in partial/ is anybody's to move who may write there (a group, who
+ * tidies up): what it leads to is looked at before, and once more when it is
+ * a blob's. -EIO: it is not what was hashed.
+ */
+static int move_name(struct ingest *in, const char *hex)
+{
+	int r;
+
+	if (!store_is_named(in->partial, in->name, in->fd))
+		return -EIO;
+	r = move_once(in, hex);
+	if (r < 0)
+		return r;
+	if (store_is_named(in->folder, hex, in->fd))
+		return 0;
+	(void)unlinkat(in->folder, hex, 0);
+	return -EIO;
+}
+
 static int link_once(struct ingest *in, const char *hex)
 {
 	char proc[32];
 
-	if (in->name[0]) {
-		/* moved, so that never is a blob half a download as well */
-		if (renameat2(in->partial, in->name, in->folder, hex,
-			      RENAME_NOREPLACE) == 0) {
-			in->name[0] = '\0';
-			return 0;
-		}
-		if (errno != EINVAL && errno != ENOSYS)
-			return -errno;
-		if (linkat(in->partial, in->name, in->folder, hex, 0) == 0)
-			return 0;
-		if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK)
-			return -errno;
-		/* no hard links here (FAT); the bytes are the same ones */
-		if (renameat(in->partial, in->name, in->folder, hex) < 0)
-			return -errno;
-		in->name[0] = '\0';
-		return 0;
-	}
+	if (in->name[0])
+		return move_name(in, hex);
 	/* Needs no /proc, but CAP_DAC_READ_SEARCH before Linux 6.10. */
 	if (linkat(in->fd, "", in->folder, hex, AT_EMPTY_PATH) == 0)
 		return 0;
@@ -263,6 +283,14 @@ static int link_name(struct ingest *in)
 	return r == -EEXIST ? 0 : r;
 }
 
+/* It was linked and not moved, or another one was faster. */
+static void drop_name(struct ingest *in)
+{
+	if (in->name[0] && store_is_named(in->partial, in->name, in->fd))
+		(void)unlinkat(in->partial, in->name, 0);
+	in->name[0] = '\0';
+}
+
 int ingest_name(struct ingest *in, struct err *err)
 {
 	int r = in->parts ? ingest_parts_end(in, err) : 0;
@@ -271,13 +299,16 @@ int ingest_name(struct ingest *in, struct err *err)
 		r = check(in, err);
 	if (r < 0)
 		return r;
-	if (fchmod(in->fd, 0444) < 0 || fdatasync(in->fd) < 0)
+	/* In this order: who is killed in the sync, which takes its time, has
+	 * left what may be gone on with. */
+	if (fdatasync(in->fd) < 0 || fchmod(in->fd, 0444) < 0)
 		return store_fail(in->store, errno, "cannot be written", err);
 	/* in use until we are done with it; a cleaner waits for nobody */
 	(void)flock(in->fd, LOCK_SH | LOCK_NB);
 	r = link_name(in);
 	if (r < 0)
 		return store_fail(in->store, -r, "cannot name a file", err);
+	drop_name(in);
 	unreserve(in);
 	if (r == 1)
 		store_count(in->store, (int64_t)in->size, 1);

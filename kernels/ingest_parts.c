@@ -299,7 +299,8 @@ int ingest_fill(struct ingest *in, struct ingest_part *part, const void *p,
 	if (n > part->until - part->from)
 		return err_set(err, EBADMSG, "more bytes than were asked for");
 	r = io_pwrite_all(in->fd, p, n, (off_t)part->from);
-	if (r == -ENOSPC && store_evict_bytes(in->store, in->size))
+	if (r == -ENOSPC &&
+	    store_evict_bytes(in->store, in->size - ingest_written(in)))
 		r = io_pwrite_all(in->fd, p, n, (off_t)part->from);
 	part->from += r < 0 ? 0 : n;
 	if (r == 0 &&

@@ -19,15 +19,13 @@
 /* A lock that another process takes away at that moment is tried again. */
 #define LOCK_TRIES 16
 
-/* Does the file that we hold still have its name? Who gives a lock back
- * unlinks it, and somebody may have opened it before that. */
-static bool lock_is_named(int folder, const char *hex, int fd)
+bool store_is_named(int folder, const char *name, int fd)
 {
 	struct stat held;
 	struct stat named;
 
 	return fstat(fd, &held) == 0 &&
-	       fstatat(folder, hex, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
@@ -53,7 +51,8 @@ int store_lock(struct store *s, const struct digest *d, int *lock)
 			    errno != ENOSYS)
 				return -errno;
 		}
-		if (lock_is_named(folder, hex, fd)) {
+		/* who gives it back unlinks it: we may have opened that one */
+		if (store_is_named(folder, hex, fd)) {
 			*lock = take_fd(&fd);
 			return 1;
 		}

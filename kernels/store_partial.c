@@ -172,7 +172,9 @@ static void walk_dead(struct store *s,
 			continue;
 		one = openat(dirfd(d), e->d_name,
 			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		if (one >= 0 && flock(one, LOCK_EX | LOCK_NB) == 0)
+		/* it may have become a blob, and another one have its name */
+		if (one >= 0 && flock(one, LOCK_EX | LOCK_NB) == 0 &&
+		    store_is_named(dirfd(d), e->d_name, one))
 			each(arg, dirfd(d), e->d_name, one);
 	}
 }

@@ -69,6 +69,8 @@ int store_make_folder_hint(struct store *s, const char *name);
 int store_open_below(int dir, const char *name);
 /* A file that is written and locked, made when missing: fd or -errno. */
 int store_open_shared(struct store *s, int folder, const char *name);
+/* Is what has this name the file that is open? */
+bool store_is_named(int folder, const char *name, int fd);
 /* "cache '…': what: errno's text"; returns -code. */
 int store_fail(const struct store *s, int code, const char *what,
 	       struct err *err);

@@ -258,6 +258,76 @@ static void tells_others_that_somebody_waits(void **state)
 	(void)close(theirs);
 }
 
+/* All of it, to be named. */
+static struct ingest *all_of_it(void)
+{
+	struct ingest *in = begin();
+	struct ingest_part part;
+
+	while (ingest_take(in, &part)) {
+		assert_int_equal(ingest_fill(in, &part, bytes,
+					     part.until - part.from, NULL),
+				 0);
+		ingest_give(in, &part);
+	}
+	return in;
+}
+
+static void leaves_nothing_when_another_was_faster(void **state)
+{
+	struct ingest *in = all_of_it();
+	struct ingest *faster = NULL;
+
+	(void)state;
+	assert_int_equal(store_ingest(&faster, store, &digest, SIZE, NULL), 0);
+	assert_int_equal(ingest_write(faster, bytes, SIZE, NULL), 0);
+	assert_int_equal(ingest_commit(faster, NULL), 0);
+	ingest_free(faster);
+	assert_int_equal(ingest_commit(in, NULL), 0);
+	ingest_free(in);
+	assert_false(is_there());
+	assert_true(store_has(store, NULL, &digest, SIZE));
+}
+
+/* Of a group's folder another one may move files. */
+static void names_no_file_but_the_one_that_was_hashed(void **state)
+{
+	char other[sizeof(partial) + 8];
+	struct ingest *in = all_of_it();
+	int fd;
+
+	(void)state;
+	(void)snprintf(other, sizeof(other), "%s.other", partial);
+	fd = open(other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	(void)close(fd);
+	assert_int_equal(rename(other, partial), 0);
+	assert_int_equal(ingest_commit(in, NULL), -EIO);
+	ingest_free(in);
+	assert_false(store_has(store, NULL, &digest, SIZE));
+	/* the next one begins anew, and gets there */
+	in = all_of_it();
+	assert_int_equal(ingest_commit(in, NULL), -EBADMSG);
+	ingest_spoil(in);
+	ingest_free(in);
+	in = all_of_it();
+	assert_int_equal(ingest_commit(in, NULL), 0);
+	ingest_free(in);
+	assert_true(store_has(store, NULL, &digest, SIZE));
+}
+
+/* Who tidied up by hand is no reason to say that there is no such file. */
+static void a_half_that_was_removed_is_an_error_of_the_disk(void **state)
+{
+	struct ingest *in = all_of_it();
+
+	(void)state;
+	assert_int_equal(unlink(partial), 0);
+	assert_int_equal(ingest_commit(in, NULL), -EIO);
+	ingest_free(in);
+}
+
 #define ONE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -270,6 +340,9 @@ int main(void)
 		ONE(is_kept_for_a_week),
 		ONE(goes_when_the_cache_is_cleaned_unless_somebody_has_it),
 		ONE(counts_for_the_limit_and_goes_before_blobs),
+		ONE(leaves_nothing_when_another_was_faster),
+		ONE(names_no_file_but_the_one_that_was_hashed),
+		ONE(a_half_that_was_removed_is_an_error_of_the_disk),
 		ONE(tells_others_that_somebody_waits),
 	};
 
