@@ -259,6 +259,7 @@ static void list(struct fetch_parts *p)
 
 	lock_take(&f->lock);
 	p->r = 0;
+	p->open = false;
 	p->stop = p->flight->cancelled;
 	p->next = f->parts;
 	f->parts = p;
@@ -272,12 +273,13 @@ static void unlist(struct fetch_parts *p)
 	struct fetch_parts **pp = &f->parts;
 
 	lock_take(&f->lock);
-	p->flight->parts = NULL;
 	while (*pp != p)
 		pp = &(*pp)->next;
 	*pp = p->next;
 	while (p->hands > 0 || p->hashing)
 		(void)lock_wait(&f->lock, &f->changed, -1);
+	/* not before: who ends the flight tells the last hands through it */
+	p->flight->parts = NULL;
 	lock_drop(&f->lock);
 }
 
@@ -305,8 +307,9 @@ static int bring_all(struct fetch_parts *p, struct err *err)
 			*err = p->err;
 		return p->r;
 	}
-	r = ingest_hash(p->in, &p->stop, &p->flight->progress_ms, err);
-	if (r == 0 && p->stop)
+	r = ingest_hash(p->in, &p->flight->cancelled, &p->flight->progress_ms,
+			err);
+	if (r == 0 && __atomic_load_n(&p->flight->cancelled, __ATOMIC_RELAXED))
 		r = err_set(err, ECANCELED, "nobody wants it any more");
 	return r < 0 ? r : ingest_name(p->in, err);
 }
@@ -329,6 +332,7 @@ static int bring(struct fetch_parts *p, struct err *err)
 		r = ingest_rewind(p->in, err);
 		if (r < 0)
 			return r;
+		text_clear(&p->place); /* it may be where they came from */
 	}
 }
 

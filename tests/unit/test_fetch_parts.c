@@ -50,6 +50,9 @@ struct fake {
 	unsigned hold_from; /* but the first so many */
 	unsigned inside;    /* that wait */
 	unsigned most;	    /* that ever waited at once */
+	pid_t first;	    /* the thread of the first call */
+	bool spared;	    /* that one does not wait */
+	uint64_t waiting;   /* bytes of calls that were made to */
 	unsigned calls;
 	unsigned cuts, wrongs;
 	unsigned placed; /* calls that knew the place */
@@ -76,6 +79,10 @@ static unsigned enter(const struct source_file *f)
 	(void)pthread_mutex_lock(&fake.mutex);
 	n = fake.calls++;
 	assert_true(n < CALLS_MAX);
+	if (n == 0)
+		fake.first = gettid();
+	if (fake.spared && gettid() != fake.first)
+		fake.waiting += f->until - f->from;
 	fake.from[n] = f->from;
 	fake.until[n] = f->until;
 	if (f->place && f->place->len) {
@@ -88,6 +95,7 @@ static unsigned enter(const struct source_file *f)
 		fake.most = fake.inside;
 	(void)pthread_cond_broadcast(&fake.changed);
 	while (fake.held && n >= fake.hold_from &&
+	       !(fake.spared && gettid() == fake.first) &&
 	       !__atomic_load_n(f->cancelled, __ATOMIC_RELAXED)) {
 		struct timespec t;
 
@@ -220,6 +228,48 @@ static void wait_inside(unsigned n)
 		r = pthread_cond_timedwait(&fake.changed, &fake.mutex, &t);
 	(void)pthread_mutex_unlock(&fake.mutex);
 	assert_int_equal(r, 0);
+}
+
+static void wait_nobody_inside(void)
+{
+	struct timespec t;
+	int r = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += LATCH_DEADLINE_S;
+	(void)pthread_mutex_lock(&fake.mutex);
+	while (fake.inside > 0 && r == 0)
+		r = pthread_cond_timedwait(&fake.changed, &fake.mutex, &t);
+	(void)pthread_mutex_unlock(&fake.mutex);
+	assert_int_equal(r, 0);
+}
+
+static uint64_t times_sent(uint8_t at_least);
+
+/* Until all other bytes were sent, and the thread that began sleeps. */
+static void wait_first_idle(void)
+{
+	int64_t end = io_now_ms() + LATCH_DEADLINE_S * 1000;
+	char path[64];
+	char stat[256];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat",
+		       (int)fake.first);
+	for (;;) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n;
+
+		assert_true(fd >= 0);
+		n = read(fd, stat, sizeof(stat) - 1);
+		(void)close(fd);
+		assert_true(n > 0);
+		stat[n] = '\0';
+		if (times_sent(1) == SIZE - fake.waiting &&
+		    strstr(stat, ") S "))
+			return;
+		assert_true(io_now_ms() < end);
+		(void)sched_yield();
+	}
 }
 
 /* ---- who waits ---- */
@@ -525,6 +575,21 @@ static void who_leaves_ends_all_hands_and_leaves_the_rest_to_others(
 	assert_int_equal(times_sent(2), 0);
 }
 
+/* The thread that runs it has no block left, and waits for the others. */
+static void who_leaves_ends_hands_at_the_last_blocks_as_well(void **state)
+{
+	struct waiting w;
+
+	(void)state;
+	hold(true, 0);
+	fake.spared = true;
+	ask(&w);
+	wait_inside(3);
+	wait_first_idle();
+	assert_true(fetch_cancel(fetch, &w.waiter));
+	wait_nobody_inside();
+}
+
 static void asks_anew_once_when_a_block_was_wrong(void **state)
 {
 	(void)state;
@@ -532,6 +597,8 @@ static void asks_anew_once_when_a_block_was_wrong(void **state)
 	assert_int_equal(fetch_it(), 0);
 	assert_there();
 	assert_int_equal(fake.calls, 2 * BLOCKS);
+	/* not where the wrong ones came from: each time the first one asks */
+	assert_int_equal(fake.placed, 2 * (BLOCKS - 1));
 }
 
 static void wrong_bytes_leave_nothing_behind(void **state)
@@ -676,6 +743,7 @@ int main(void)
 		ONE(goes_on_after_a_short_answer),
 		ONE(goes_on_where_another_process_failed),
 		ONE(who_leaves_ends_all_hands_and_leaves_the_rest_to_others),
+		ONE(who_leaves_ends_hands_at_the_last_blocks_as_well),
 		ONE(asks_anew_once_when_a_block_was_wrong),
 		ONE(wrong_bytes_leave_nothing_behind),
 		ONE(what_a_dead_machine_lost_is_asked_for_again),
