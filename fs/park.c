@@ -167,6 +167,9 @@ static void unlist(struct parked *q)
 		if (q->next)
 			q->next->link = q->link;
 		q->link = NULL;
+		/* The last one that waited tells the timer to look once more:
+		 * the downloader may have something to say after it. */
+		q->park->woken = true;
 	}
 	(void)pthread_cond_broadcast(&q->park->changed);
 	lock_drop(&q->park->lock);
@@ -417,7 +420,6 @@ static int64_t do_others(struct park *p)
 	void *ctx;
 
 	lock_take(&p->lock);
-	p->woken = false;
 	also = p->also;
 	ctx = p->also_ctx;
 	lock_drop(&p->lock);
@@ -438,6 +440,7 @@ static void *timer_main(void *arg)
 
 		if (!p->woken)
 			(void)lock_wait(&p->lock, &p->changed, until);
+		p->woken = false; /* before we look: what comes now counts */
 		if (p->stopping)
 			break;
 		lock_drop(&p->lock);
