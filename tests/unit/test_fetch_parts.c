@@ -12,7 +12,9 @@
 #include "scratch.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/file.h>
 
 /*
@@ -458,6 +460,55 @@ static void one_worker_is_enough(void **state)
 		assert_int_equal(fake.from[i], i * BLOCK);
 }
 
+/* What this process has read so far, but for looking here. */
+static uint64_t has_read(void)
+{
+	static uint64_t looks;
+	char text[256] = "";
+	int fd = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
+	uint64_t n = 0;
+	ssize_t r;
+
+	if (fd < 0)
+		skip();
+	r = io_pread_all(fd, text, sizeof(text) - 1, 0);
+	(void)close(fd);
+	assert_true(r > 0);
+	assert_int_equal(sscanf(text, "rchar: %" SCNu64, &n), 1);
+	n -= looks;
+	looks += (uint64_t)r;
+	return n;
+}
+
+static void hashes_while_the_last_block_is_on_its_way(void **state)
+{
+	int64_t end = io_now_ms() + LATCH_DEADLINE_S * 1000 / 4;
+	uint64_t before = has_read();
+	uint64_t due = SIZE - ((uint64_t)2 << 20);
+	uint64_t early;
+	bool waits;
+	struct waiting w;
+
+	(void)state;
+	gone();
+	born(1);
+	hold(true, BLOCKS - 1);
+	ask(&w);
+	/* nothing but the hash reads what has come */
+	do {
+		(void)sched_yield();
+		early = has_read() - before;
+	} while (early < due && io_now_ms() < end);
+	waits = latch_count(&w.called) == 0;
+	hold(false, 0);
+	assert_int_equal(result(&w), 0);
+	assert_true(waits);
+	assert_true(early >= due);
+	/* and nothing twice: what is left is the end of it */
+	assert_true(has_read() - before < SIZE + BLOCK);
+	assert_there();
+}
+
 static void all_free_workers_join_when_the_first_answer_is_there(void **state)
 {
 	struct waiting w;
@@ -737,6 +788,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ONE(brings_a_large_file_in_blocks_each_once),
 		ONE(one_worker_is_enough),
+		ONE(hashes_while_the_last_block_is_on_its_way),
 		ONE(all_free_workers_join_when_the_first_answer_is_there),
 		ONE(a_small_file_overtakes_between_two_blocks),
 		ONE(goes_on_where_a_block_was_cut),
