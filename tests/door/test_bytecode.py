@@ -67,6 +67,21 @@ class Kept(StoreTest):
             self.assertTrue(os.path.isdir(self.store(level)))
         self.assertEqual(self.said, "None")
 
+    def test_each_interpreter_has_its_own(self):
+        """Another tag is another folder; without one nothing is kept."""
+        self.run_watched()
+        kept = self.kept()
+        before = "import sys; sys.implementation.cache_tag = %r"
+        other = before % "cpython-388"
+        for wanted in ALL_OF_PLAIN, []:
+            self.assertEqual(sorted(self.compiled(before=other)), wanted)
+        self.assertEqual(sorted(self.kept()), sorted(
+            kept + [p.replace(self.tag, "cpython-388", 1) for p in kept]))
+        for _ in range(2):
+            self.assertEqual(sorted(self.compiled(before=before % None)),
+                             ALL_OF_PLAIN)
+        self.assertEqual(len(self.kept()), 2 * len(kept))
+
     def test_a_later_submodule_and_a_loose_folder(self):
         code = PLAIN + ", door_plain.loose.part"
         self.assertIn("loose/part.py", self.compiled(code))
