@@ -66,13 +66,21 @@ static void hash_run(struct pool_job *job)
 	struct fetch_parts *p = map_item(job, struct fetch_parts, hash);
 	struct fetch *f = p->fetch;
 	struct err err = ERR_INIT;
-	int r = ingest_hash(p->in, &p->stop, NULL, &err);
+	bool more = true;
 
-	lock_take(&f->lock);
-	fail_locked(p, r, &err);
-	p->hashing = false;
-	pthread_cond_broadcast(&f->changed);
-	lock_drop(&f->lock);
+	while (more) {
+		int r = ingest_hash(p->in, &p->stop, NULL, &err);
+
+		lock_take(&f->lock);
+		fail_locked(p, r, &err);
+		/* Nobody called for what came just now: this was running. */
+		more = !p->stop && ingest_hash_due(p->in);
+		if (!more) {
+			p->hashing = false;
+			pthread_cond_broadcast(&f->changed);
+		}
+		lock_drop(&f->lock);
+	}
 }
 
 static void hash_along(struct fetch_parts *p)
