@@ -117,15 +117,29 @@ $(out)/flags: FORCE
 
 # The door's Python is in the program; .incbin is unknown to -MMD. Bytecode of
 # the pieces is named by a hash over all of them, which first.py carries.
-door_pieces := $(filter-out fs/door/first.py,$(sort $(wildcard fs/door/*.py)))
+door_pieces := $(filter-out %/first.py %/make_made.py, \
+	$(sort $(wildcard fs/door/*.py)))
 
 $(out)/fs/door/first.py: fs/door/first.py $(door_pieces)
 	$(quiet)mkdir -p $(@D)
 	$(quiet)hash=$$(cat $^ | sha256sum | cut -c1-16) && \
 		sed "s/@RELEASE@/$$hash/" $< >$@
 
-$(out)/fs/door.o: $(out)/fs/door/first.py $(door_pieces)
-$(out)/fs/door.o: all_cppflags += -DDOOR_FIRST='"$(out)/fs/door/first.py"'
+# Those that every process needs, compiled by each Python that is here.
+PYTHONS := python3 $(foreach n,9 10 11 12 13 14,python3.$(n))
+
+$(out)/fs/door/made.h: $(out)/fs/door/first.py fs/door/core.py \
+		fs/door/environment.py fs/door/make_made.py
+	$(quiet)rm -f $(@D)/*.made
+	$(quiet)for p in $(PYTHONS); do \
+		$$p -I fs/door/make_made.py $(@D) $(wordlist 1,3,$^) 2>/dev/null; \
+	done; i=0; for f in $(@D)/*.made; do test -e "$$f" || continue; \
+		printf 'MADE(%d, "%s", "%s")\n' $$i "$${f##*/}" "$$f"; \
+		i=$$((i + 1)); done >$@
+
+$(out)/fs/door.o: $(out)/fs/door/first.py $(out)/fs/door/made.h $(door_pieces)
+$(out)/fs/door.o: all_cppflags += -DDOOR_FIRST='"$(out)/fs/door/first.py"' \
+	-DDOOR_MADE='"$(out)/fs/door/made.h"'
 
 -include $(patsubst %.o,%.d,$(objects) $(main_o))
 

@@ -27,6 +27,11 @@ CARRY("twins", "fs/door/twins.py");
 CARRY("depends", "fs/door/depends.py");
 CARRY("keep", "fs/door/keep.py");
 CARRY("compile", "fs/door/compile.py");
+/* MADE(number, name, path): the pieces as bytecode, one file per Python that
+ * was there when this was built. */
+#define MADE(number, name, path) CARRY("made" #number, path);
+#include DOOR_MADE
+#undef MADE
 
 extern const char door_stub_begin[], door_stub_end[];
 extern const char door_core_begin[], door_core_end[];
@@ -36,6 +41,12 @@ extern const char door_twins_begin[], door_twins_end[];
 extern const char door_depends_begin[], door_depends_end[];
 extern const char door_keep_begin[], door_keep_end[];
 extern const char door_compile_begin[], door_compile_end[];
+
+#define MADE(number, name, path) \
+	extern const char door_made##number##_begin[], \
+		door_made##number##_end[];
+#include DOOR_MADE
+#undef MADE
 
 static const struct door_file stub = { "__init__.py", door_stub_begin,
 				       door_stub_end };
@@ -47,6 +58,10 @@ static const struct door_file stub = { "__init__.py", door_stub_begin,
 static const struct door_file files[] = {
 	PIECE(first),	PIECE(core), PIECE(environment), PIECE(twins),
 	PIECE(depends), PIECE(keep), PIECE(compile),
+#define MADE(number, name, path) \
+	{ name, door_made##number##_begin, door_made##number##_end },
+#include DOOR_MADE
+#undef MADE
 };
 
 const struct door_file *door_stub(void)

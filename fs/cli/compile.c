@@ -126,8 +126,11 @@ static void add_door(struct text *out)
 
 	text_add(out, "{\"door\": {");
 	for (size_t i = 0; (f = door_file_at(i)); i++) {
-		AUTO(auto_free) char *s = text_dup(f->text, door_file_size(f));
+		AUTO(auto_free) char *s = NULL;
 
+		if (!text_ends(f->name, ".py"))
+			break; /* bytecode stands behind all sources */
+		s = text_dup(f->text, door_file_size(f));
 		text_add(out, i ? ", " : "");
 		text_add_json(out, f->name);
 		text_add(out, ": ");

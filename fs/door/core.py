@@ -39,6 +39,7 @@ pinned_spec = None  # the environment under which the first one was found
 pieces = {}  # name of a further piece of the door -> its module
 mounts = {}  # path of a mount -> its real path
 given_up = False  # keeping bytecode, once that has failed
+sought = False  # a store, where there was none
 
 
 def load(name):
@@ -68,14 +69,17 @@ def load(name):
 
 
 def settle():
-    """Keep the pieces that had to be compiled."""
-    if fresh and allowed and not given_up and not sys.dont_write_bytecode:
-        if not store:
-            load("keep").make_store()
-        if store:
-            load("keep").keep_pieces()
-        else:
-            fresh.clear()
+    """Have a store, and keep the pieces that had to be compiled."""
+    global sought
+    if not allowed or given_up or sys.dont_write_bytecode:
+        return
+    if not (store or sought):
+        sought = True
+        load("keep").make_store()
+    if fresh and store:
+        load("keep").keep_pieces()
+    elif fresh:
+        fresh.clear()
 
 
 def usable(folder):

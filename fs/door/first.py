@@ -21,6 +21,7 @@ RELEASE = "@RELEASE@"
 DOOR = os.path.dirname(__file__)
 HEAD = MAGIC_NUMBER + bytes(4)
 HOW = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+made = globals().get("made", {})  # code of pieces, from when it was built
 fresh = []  # pieces that were compiled: (file to keep it in, code)
 
 
@@ -49,6 +50,15 @@ def find_store(usable):
         return None
 
 
+def placed(code, path):
+    """CODE as that of the source PATH, which tracebacks name."""
+    if code.co_filename != path:
+        from _imp import _fix_co_filename
+
+        _fix_co_filename(code, path)
+    return code
+
+
 def recall(kept, path):
     """The code of the source PATH as the file KEPT has it, or None."""
     try:
@@ -67,17 +77,14 @@ def recall(kept, path):
     body = memoryview(data)[16:]
     if data[:8] != HEAD or data[8:16] != source_hash(body):
         return None
-    code = loads(body)
-    if code.co_filename != path:
-        from _imp import _fix_co_filename
-
-        _fix_co_filename(code, path)
-    return code
+    return placed(loads(body), path)
 
 
 def piece(name):
     """The code of a piece of the door."""
-    path, code = "%s/%s.py" % (DOOR, name), None
+    path, code = "%s/%s.py" % (DOOR, name), made.get(name)
+    if code is not None:
+        return placed(code, path)
     kept = "/door/%s-%s.pyc" % (RELEASE, name)
     if store and pieces_private:
         code = recall(store + kept, path)

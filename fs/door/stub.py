@@ -45,6 +45,28 @@ def door(g):
     run()
 
 
+def start(folder):
+    from importlib.util import MAGIC_NUMBER
+    from marshal import loads
+
+    core = type(sys)("_kernelfs_1")
+    core.__file__, core.door, core.made = folder + "first.py", door, {}
+    try:  # made when kernelfs was built, if it was for this Python
+        made = folder + sys.implementation.cache_tag + ".made"
+        with open(made, "rb", 0) as f:
+            data = f.read()
+        if data[:4] == MAGIC_NUMBER:
+            core.made = loads(data[4:])
+    except (FileNotFoundError, TypeError):
+        pass
+    code = core.made.get("first")
+    if code is None:
+        with open(core.__file__, "rb", 0) as f:
+            code = compile(f.read(), f.name, "exec")
+    exec(code, core.__dict__)
+    return sys.modules.setdefault("_kernelfs_1", core)
+
+
 def load(g):
     from os.path import abspath, dirname, realpath
 
@@ -54,11 +76,7 @@ def load(g):
         while "/" in top:
             top = top[: top.rindex("/")]
             try:
-                with open(top + "/.kernelfs/door/first.py", "rb", 0) as f:
-                    core = type(sys)("_kernelfs_1")
-                    core.__file__, core.door = f.name, door
-                    exec(compile(f.read(), f.name, "exec"), core.__dict__)
-                return sys.modules.setdefault("_kernelfs_1", core)
+                return start(top + "/.kernelfs/door/")
             except OSError as e:
                 why = why or (e.errno != 2 and e)
     why = "gone or broken: %s" % why if why else "not where it was"

@@ -69,8 +69,8 @@ class DoorTest(unittest.TestCase):
     def use(self, mount):
         self.mount, self.root = mount, mount.path
 
-    def own_mount(self, kernels=fixture.KERNELS):
-        self.use(fixture.Mount(kernels))
+    def own_mount(self, kernels=fixture.KERNELS, made=False):
+        self.use(fixture.Mount(kernels, made))
         return self.mount
 
     def folder(self):

@@ -232,7 +232,7 @@ def door_files():
     """What .kernelfs/door/ holds, with the hash that make puts in."""
     texts, whole = {}, hashlib.sha256()
     for name in sorted(os.listdir(DOOR)):
-        if name.endswith(".py") and name != "stub.py":
+        if name.endswith(".py") and name not in ("stub.py", "make_made.py"):
             with open(os.path.join(DOOR, name), encoding="utf-8") as file:
                 texts[name] = file.read()
     for name in ["first.py", *texts]:
@@ -245,13 +245,15 @@ def door_files():
 class Mount:
     """A plain folder that looks like a mount to the door."""
 
-    def __init__(self, kernels=KERNELS):
+    def __init__(self, kernels=KERNELS, made=False):
         self.path = os.path.realpath(tempfile.mkdtemp(prefix="door-mount-"))
         atexit.register(shutil.rmtree, self.path, True)
         self.kernels, self.specs = kernels, set()
         os.makedirs(self.at(".kernelfs/door"))
         for name, text in door_files().items():
             put(self.at(".kernelfs/door", name), text)
+        if made:
+            self.make()
         with open(os.path.join(DOOR, "stub.py"), encoding="utf-8") as file:
             self.stub = file.read()
         for repo, revisions in kernels.items():
@@ -263,6 +265,15 @@ class Mount:
                 link = "%s/%s@%s" % (OWNER, repo, name)
                 os.symlink(os.path.basename(commit), self.at(link))
             self.put_stub("", repo)
+
+    def make(self):
+        """What make does when kernelfs is built, with this Python."""
+        names = ("first.py", "core.py", "environment.py")
+        subprocess.run(
+            [sys.executable, "-I", os.path.join(DOOR, "make_made.py"),
+             self.at(".kernelfs/door"),
+             *(self.at(".kernelfs/door", name) for name in names)],
+            check=True, timeout=60)
 
     def at(self, *parts):
         return os.path.join(self.path, *parts)

@@ -69,6 +69,15 @@ class StoreTest(DoorTest):
         self.tag = sys.implementation.cache_tag
         self.said = ""
 
+    def made(self):
+        """Was kernelfs built with bytecode of the door for this Python?"""
+        return os.path.exists("%s/.kernelfs/door/%s.made" % (
+            self.root, self.tag))
+
+    def always(self):
+        """The pieces of the door that every process compiles."""
+        return [] if self.made() else ["first.py"]
+
     def store(self, optimize=0, cache=None):
         return "%s/kernelfs/bytecode/%s.%d" % (
             cache or self.cache, self.tag, optimize)

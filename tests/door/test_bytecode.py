@@ -26,7 +26,7 @@ class Kept(StoreTest):
     def test_the_next_process_compiles_nothing_and_opens_no_source(self):
         self.assertEqual(sorted(self.compiled()), ALL_OF_PLAIN)
         self.assertEqual(self.run_watched(), [[], ["metadata.json"]])
-        self.assertEqual(self.pieces, ["first.py"])
+        self.assertEqual(self.pieces, self.always())
 
     def test_it_lies_by_the_path_below_the_mount_for_the_user_alone(self):
         os.umask(os.umask(0))
@@ -209,6 +209,30 @@ class When(StoreTest):
             before = os.stat(folder).st_mtime
             self.run_watched()
             self.assertEqual(os.stat(folder).st_mtime != before, renewed)
+
+    @needs_folder
+    def test_pieces_made_when_it_was_built_are_not_compiled(self):
+        mount = self.own_mount(made=True)
+        self.run_watched()
+        self.assertEqual(self.pieces, ["keep.py"])
+        self.assertEqual(self.run_watched(), [[], ["metadata.json"]])
+        self.assertEqual(self.pieces, [])
+        text = self.fails("import sys, door_plain; "
+                          "sys.modules['_kernelfs_1'].mount_of(1)")
+        self.assertIn(mount.at(".kernelfs/door/core.py"), text)
+
+    @needs_folder
+    def test_pieces_made_for_another_python_are_compiled(self):
+        mount = self.own_mount(made=True)
+        made = mount.at(".kernelfs/door", self.tag + ".made")
+        with open(made, "rb") as f:
+            data = f.read()
+        with open(made, "wb") as f:
+            f.write(bytes([data[0] ^ 1]) + data[1:])
+        self.run_watched()
+        self.assertIn("core.py", self.pieces)
+        self.run_watched()
+        self.assertEqual(self.pieces, ["first.py"])
 
     def test_a_new_release_of_the_door_meets_no_old_code(self):
         if fixture.REAL_MOUNT:
@@ -451,7 +475,7 @@ class WithoutMount(StoreTest):
             self.assertEqual(
                 self.run_watched(PLAIN + ", door_plain.loose.part",
                                  options=options), [[], ["metadata.json"]])
-            self.assertEqual(self.pieces, ["first.py"])
+            self.assertEqual(self.pieces, self.always())
         text = self.fails("import door_plain; door_plain.fail()")
         self.assertIn(self.root + "/" + self.commit(), text)
 

@@ -196,6 +196,8 @@ class PlantedDoor(StoreTest):
 
     def setUp(self):
         super().setUp()
+        if self.made():
+            self.skipTest("this mount has bytecode of its door itself")
         self.run_watched()
         self.door = self.store() + "/door"
         self.core = ["%s/%s" % (self.door, name)
