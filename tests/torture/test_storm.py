@@ -15,6 +15,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "mount"))
 
+import reading  # noqa: E402
 from asking import state_of  # noqa: E402
 from mounted import (DEADLINE, SPEC, MountCase,  # noqa: E402
                      clean_environment, errno_of, lfs_bytes, make_kernel,
@@ -160,7 +161,7 @@ class Operations(Storm):
         wait_for(all_right, "an end of all failures", 90)
 
 
-class Interrupts(Storm):
+class Interrupts(Storm, reading.Reading):
     """16 readers of slow files get random signals."""
 
     READER = """if True:
@@ -229,6 +230,7 @@ class Interrupts(Storm):
                  "the end of the waiting")
         for (repo, name), data in self.files.items():
             self.assertEqual(read(self.pinned(m, repo, BUILD, name)), data)
+        self.nothing_leaks(m)
 
 
 if __name__ == "__main__":
