@@ -52,6 +52,27 @@ static int refuse(int r, const char *base, const char *below, struct err *err)
 	return err_errno(err, -r, "'%.400s%s'", base, below);
 }
 
+/* As the door's trusted(): may nobody else put one folder of ours in the
+ * place of another? A group that has our number is ours alone. */
+static int check_base(int fd, const char *base, struct err *err)
+{
+	struct stat st;
+	mode_t others = S_IWGRP | S_IWOTH;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, errno, "'%.400s'", base);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return err_set(err, EPERM,
+			       "'%.400s' belongs to user %u, not to you (%u)",
+			       base, (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_uid == geteuid() && st.st_gid == st.st_uid)
+		others = S_IWOTH;
+	if ((st.st_mode & others) && !(st.st_mode & S_ISVTX))
+		return err_set(err, EPERM, "others may write into '%.400s'",
+			       base);
+	return 0;
+}
+
 int bytecode_open(const char *base, struct err *err)
 {
 	static const char *const names[] = { "kernelfs", "bytecode" };
@@ -60,9 +81,13 @@ int bytecode_open(const char *base, struct err *err)
 	/* HOME itself may be reached by a link. */
 	AUTO(auto_close)
 	int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
 
 	if (fd < 0)
 		return refuse(-errno, base, "", err);
+	r = check_base(fd, base, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		struct stat st;
 		int next = bytecode_open_folder(fd, names[i], &st);

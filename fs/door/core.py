@@ -149,15 +149,28 @@ def loader_of(name, path, kept):
 
 def mount_of(folder):
     """The nearest parent that is a kernelfs mount, or None."""
-    for mount in mounts:
+    for mount in tuple(mounts):  # another thread may add one
         if folder.startswith(mount.rstrip("/") + "/"):
             return mount
+    own = folder
     while folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
-        if os.path.isdir(folder + "/.kernelfs/door"):
+        if has_door(folder, own):
             add_mount(folder)
             return folder
     return None
+
+
+def has_door(folder, own):
+    """Whether FOLDER has the door of OWN, which is in it. Above a mount, as in
+    /tmp, anybody may have made one."""
+    try:
+        door = os.stat(folder + "/.kernelfs/door")
+        own = os.stat(own)
+    except OSError:
+        return False
+    is_folder = door.st_mode & 0o170000 == 0o040000
+    return is_folder and (door.st_dev, door.st_uid) == (own.st_dev, own.st_uid)
 
 
 def add_mount(path):

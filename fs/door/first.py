@@ -31,6 +31,14 @@ def private(folder):
     return st.st_mode & 0o170022 == 0o040000 and st.st_uid == os.geteuid()
 
 
+def trusted(base):
+    """Whether nobody else can put one folder of the user in the place of
+    another. A group that has the user's number is the user's alone."""
+    st, me = os.stat(base), os.geteuid()
+    others = st.st_mode & (0o002 if st.st_gid == st.st_uid == me else 0o022)
+    return st.st_uid in (0, me) and (not others or st.st_mode & 0o1000)
+
+
 def find_store(usable):
     """The folder of the user's bytecode for this Python, or None."""
     tag, get = sys.implementation.cache_tag, os.environ.get
@@ -38,7 +46,9 @@ def find_store(usable):
     try:
         if not (tag and path and path[0] == "/"):
             return None
-        if os.geteuid() != os.getuid():
+        if (os.geteuid(), os.getegid()) != (os.getuid(), os.getgid()):
+            return None
+        if not trusted(path):
             return None
         tag = "%s.%d" % (tag, sys.flags.optimize)
         for part in "kernelfs", "bytecode", tag:

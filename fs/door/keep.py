@@ -114,8 +114,11 @@ def keep(kept, code):
 
 def keep_pieces():
     """Keep the pieces of the door that were compiled in this process."""
-    while core.fresh and core.store:
-        kept, code = core.fresh.pop()
+    while core.store:
+        try:
+            kept, code = core.fresh.pop()
+        except IndexError:  # also when another thread took the last one
+            return
         if core.usable(core.store + "/door"):
             keep(core.store + kept, code)
 

@@ -45,29 +45,37 @@ def door(g):
     run()
 
 
-def start(folder):
+def start(folder, own):
     from importlib.util import MAGIC_NUMBER
     from marshal import loads
+    from os import fstat
+
+    def read(path):
+        with open(path, "rb", 0) as f:
+            st = fstat(f.fileno())
+            # Above the mount, as in /tmp, anybody may have put one.
+            if (st.st_dev, st.st_uid) != own:
+                raise FileNotFoundError(2, "not the mount's", path)
+            return f.read()
 
     core = type(sys)("_kernelfs_1")
     core.__file__, core.door, core.made = folder + "first.py", door, {}
     try:  # made when kernelfs was built, if it was for this Python
         made = folder + sys.implementation.cache_tag + ".made"
-        with open(made, "rb", 0) as f:
-            data = f.read()
+        data = read(made)
         if data[:4] == MAGIC_NUMBER:
             core.made = loads(data[4:])
     except (FileNotFoundError, TypeError):
         pass
     code = core.made.get("first")
     if code is None:
-        with open(core.__file__, "rb", 0) as f:
-            code = compile(f.read(), f.name, "exec")
+        code = compile(read(core.__file__), core.__file__, "exec")
     exec(code, core.__dict__)
     return sys.modules.setdefault("_kernelfs_1", core)
 
 
 def load(g):
+    from os import stat
     from os.path import abspath, dirname, realpath
 
     file, why = g["__file__"], None
@@ -76,7 +84,9 @@ def load(g):
         while "/" in top:
             top = top[: top.rindex("/")]
             try:
-                return start(top + "/.kernelfs/door/")
+                own = stat(file)
+                own = own.st_dev, own.st_uid
+                return start(top + "/.kernelfs/door/", own)
             except OSError as e:
                 why = why or (e.errno != 2 and e)
     why = "gone or broken: %s" % why if why else "not where it was"

@@ -185,6 +185,15 @@ class Doctor(Bytecode):
         os.symlink(path + ".away", path)
         self.is_bad("'%s' is no folder" % path)
 
+    def test_a_cache_in_which_others_may_rename(self):
+        base = os.path.join(self.home, ".cache")
+        self.folder()
+        os.chmod(base, 0o777)
+        self.is_bad("others may write into '%s'" % base)
+        os.chmod(base, 0o1777)
+        self.is_well("is kept")
+        os.chmod(base, 0o700)
+
     @unittest.skipIf(os.geteuid(), "only root can give files away")
     def test_a_folder_of_somebody_else(self):
         path = self.folder()

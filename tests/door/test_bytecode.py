@@ -165,6 +165,15 @@ class When(StoreTest):
         self.assertEqual(sorted(self.compiled(code)), ALL_OF_PLAIN)
         self.assertEqual(os.listdir(self.cache), [])
 
+    @needs_folder
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_another_effective_group_keeps_nothing_and_reads_nothing(self):
+        code = "import os\nos.setegid(12345)\n" + PLAIN
+        self.assertEqual(sorted(self.compiled(code)), ALL_OF_PLAIN)
+        self.assertEqual(os.listdir(self.cache), [])
+        self.run_watched()
+        self.assertEqual(sorted(self.compiled(code)), ALL_OF_PLAIN)
+
     def test_home(self):
         home = self.folder()
         env = {"HOME": home, "XDG_CACHE_HOME": None}

@@ -8,6 +8,8 @@ import random
 import shutil
 import unittest
 
+import fixture
+from base import needs_folder
 from store import ALL_OF_PLAIN, PLAIN, StoreTest
 
 NOBODY = 65534
@@ -177,6 +179,30 @@ class Planted(StoreTest):
 
         self.bad_folder(spoil, mend)
 
+    def test_the_user_s_cache_is_where_others_may_rename(self):
+        """They could put one folder of the user in the place of another."""
+        os.chmod(self.cache, 0o1777)  # as /tmp, where they may not
+        self.assertEqual(self.compiled(), [])
+        self.plant_leaf()
+        for mode in (0o777, 0o702):
+            os.chmod(self.cache, mode)
+            self.assertEqual(sorted(self.compiled()), ALL_OF_PLAIN)
+            self.assertEqual(self.said, "")
+
+    @needs_root
+    def test_the_user_s_cache_is_a_group_s_or_somebody_s(self):
+        self.plant_leaf()
+        for owner, group, mode in ((NOBODY, 0, 0o700), (NOBODY, 0, 0o1777),
+                                   (0, 12345, 0o770)):
+            os.chown(self.cache, owner, group)
+            os.chmod(self.cache, mode)
+            self.assertEqual(sorted(self.compiled()), ALL_OF_PLAIN)
+            self.assertEqual(self.said, "")
+        os.chown(self.cache, 0, 0)  # a group of the user's own
+        os.chmod(self.cache, 0o770)
+        self.compiled()
+        self.assertEqual(self.said, "planted code ran")
+
     def test_a_file_on_the_way(self):
         def spoil(folder):
             real = self.folder() + "/real"
@@ -257,6 +283,90 @@ class PlantedDoor(StoreTest):
         os.rename(self.door, real)
         os.symlink(real, self.door)
         self.not_loaded()
+
+
+@needs_folder
+class PlantedAbove(StoreTest):
+    """A door that somebody made in a folder above the mount, as /tmp is."""
+
+    def setUp(self):
+        super().setUp()
+        self.top = self.folder()
+        self.evil = "print('planted code ran', flush=True)\n"
+
+    def plant(self, owner):
+        for name in ("first.py", "core.py"):
+            fixture.put("%s/.kernelfs/door/%s" % (self.top, name), self.evil)
+        for at, _, names in os.walk(self.top + "/.kernelfs"):
+            for path in (at, *(os.path.join(at, n) for n in names)):
+                os.chown(path, owner, -1)
+
+    def stub_alone(self):
+        """The mount's stub, with no door where it was."""
+        at = self.top + "/away/door_plain"
+        os.makedirs(at)
+        shutil.copy(self.root + "/door_plain/__init__.py", at)
+        return self.top + "/away"
+
+    def refused(self):
+        text = self.fails("import door_plain", first=[self.stub_alone()])
+        self.assertIn("is not where it was", text)
+
+    @needs_root
+    def test_first_py(self):
+        self.plant(NOBODY)
+        self.refused()
+
+    def test_what_these_tests_plant_would_run(self):
+        self.plant(os.geteuid())
+        done = self.start("import door_plain", first=[self.stub_alone()])
+        self.assertIn("planted code ran", done.stdout)
+
+    @needs_root
+    def test_the_folder_of_another_mount(self):
+        """With the true door loaded, what is taken for a second mount."""
+        self.plant(NOBODY)
+        at = self.stub_alone()
+        spec = self.serve()
+        build = "%s/o/r@%s/build/v" % (self.top, "1" * 40)
+        fixture.put(build + "/__init__.py", self.evil)
+        link = "%s/.env/%s/away/door_plain" % (self.top, spec)
+        os.makedirs(os.path.dirname(link))
+        os.symlink(build, link)
+        text = self.fails("""
+            import sys, door_nested
+            sys.path.insert(0, %r)
+            import door_plain
+            """ % at)
+        self.assertIn("is gone", text)
+
+
+class Races(StoreTest):
+    """Between two threads, at their worst moment."""
+
+    def test_another_thread_keeps_the_last_piece(self):
+        self.assertIn("late.py", self.compiled("""
+            import _kernelfs_1 as core
+
+            class Fresh(list):
+                def __bool__(self):  # and then there is none
+                    return True
+
+            core.fresh = Fresh()
+            import door_plain, door_plain.late
+            """, before="import door_nested"))
+
+    def test_another_thread_finds_a_mount(self):
+        self.python("""
+            import door_nested, _kernelfs_1 as core
+
+            class Path(str):
+                def startswith(self, prefix):
+                    core.mounts["/another/%d" % len(core.mounts)] = "/other"
+                    return super().startswith(prefix)
+
+            core.mount_of(Path("/"))
+            """)
 
 
 if __name__ == "__main__":
