@@ -2,8 +2,9 @@
 """The door's first piece: recalls the others, and kernels, from bytecode.
 
 The stub runs it as the module `_kernelfs_1`, where 1 is the number of their
-agreement, and core.py goes on in the same namespace. Every process compiles
-this piece, so it holds what recalling needs and no more.
+agreement, and core.py goes on in the same namespace. Where it was not made for
+this Python every process compiles it, so it holds what recalling needs and no
+more.
 
 Kept code is four bytes of magic, four of zero, eight of a hash over the rest,
 and the code. What another user could have written, what lies behind a link or
