@@ -191,10 +191,13 @@ int fetch_download(struct fetch *f, struct flight *fl, struct err *err)
 	__atomic_store_n(&fl->progress_ms, io_now_ms(), __ATOMIC_RELAXED);
 	r = store_verify_tiers(f->store, &fl->repo, &fl->digest, fl->size,
 			       &fl->cancelled, &fl->progress_ms);
-	if (r == -ECANCELED)
+	if (r == -ECANCELED) {
 		r = err_set(err, ECANCELED, "nobody wants it any more");
-	else if (r < 0)
+	} else if (r < 0) {
+		fl->lock = lock;
 		r = bring(f, fl, err);
+		fl->lock = -1;
+	}
 	store_unlock(f->store, &fl->digest, lock);
 	return r;
 }

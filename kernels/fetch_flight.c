@@ -41,7 +41,7 @@ struct flight *fetch_flight_new(const struct fetch_blob *blob, struct err *err)
 	}
 	fl = calloc(1, sizeof(*fl));
 	if (fl)
-		fl->folder = -1;
+		fl->folder = fl->lock = -1;
 	if (fl)
 		fl->path = text_dup(blob->path, strlen(blob->path));
 	if (!fl || !fl->path) {

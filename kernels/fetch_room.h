@@ -48,6 +48,7 @@ struct flight {
 	bool kept;		  /* lk; a build wants it, waiters or not */
 	enum pool_lane kept_lane; /* lk; how urgently the build does */
 	bool cancelled;		  /* __atomic */
+	int lock;   /* its thread's; the blob's in the store, or -1 */
 	int folder; /* owned; its thread's; to be synced for its name, or -1 */
 	int64_t since_ms;    /* lk; first wanted, or its download began */
 	int64_t progress_ms; /* __atomic; HTTP_PROGRESS_BYTES of it */
@@ -148,6 +149,7 @@ struct fetch {
 	uint64_t waited;   /* lk; flights with waiters */
 	int64_t waited_ms; /* lk; when one had its first or lost its last */
 	bool told;	   /* lk; other processes hear of it */
+	int64_t wanted_ms; /* lk; when one waited for what comes here */
 };
 
 /* ---- fetch_queue.c; all with the lock held ---- */

@@ -12,7 +12,8 @@
  * for a moment, because an import asks for one file after the other. What is
  * wanted later, and all that a background process fetches, looks at it before
  * each blob and each block, and lets the others go first for YIELD_MS at most:
- * a waiter that hangs on a dead source must not stop the rest for ever.
+ * a waiter that hangs on a dead source must not stop the rest for ever. Nobody
+ * is let go first who waits for the very blob that is coming here.
  */
 
 #define YIELD_MS 5000
@@ -82,6 +83,15 @@ static bool others_wait_locked(const struct fetch *f) LOCK_REQUIRES(&f->lock)
 	return front_of(f) >= 0 && store_front_taken(front_of(f));
 }
 
+/* That is known for a while: who waits looks now and then. */
+static bool wait_for_us_locked(struct fetch *f, const struct flight *fl,
+			       int64_t now_ms) LOCK_REQUIRES(&f->lock)
+{
+	if (fl && store_lock_wanted(fl->lock))
+		f->wanted_ms = now_ms;
+	return f->wanted_ms && now_ms - f->wanted_ms < YIELD_MS;
+}
+
 void fetch_yield_locked(struct fetch *f, enum pool_lane lane, struct flight *fl)
 {
 	int64_t now = io_now_ms();
@@ -90,6 +100,8 @@ void fetch_yield_locked(struct fetch *f, enum pool_lane lane, struct flight *fl)
 	if (lane != POOL_LATER && !f->background)
 		return;
 	while (!f->stopping && now < end && others_wait_locked(f)) {
+		if (wait_for_us_locked(f, fl, now))
+			break;
 		/* the pool may have no other thread for what is urgent */
 		if (!f->background && f->pending[POOL_NOW])
 			break;

@@ -146,6 +146,8 @@ void ingest_spoil(struct ingest *in); /* leave nothing behind */
  */
 int store_lock(struct store *s, const struct digest *d, int *lock);
 void store_unlock(struct store *s, const struct digest *d, int lock);
+/* Has another one been refused this lock since it was last asked? */
+bool store_lock_wanted(int lock);
 
 /*
  * Who waits goes first, in other processes too: a descriptor to say so with

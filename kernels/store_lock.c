@@ -2,6 +2,7 @@
 #include "store_room.h"
 
 #include "base/cleanup.h"
+#include "base/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,8 +45,11 @@ int store_lock(struct store *s, const struct digest *d, int *lock)
 		if (fd < 0)
 			return fd;
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			if (errno == EWOULDBLOCK)
+			if (errno == EWOULDBLOCK) {
+				/* who has it finds a byte in it */
+				(void)io_pwrite_all(fd, "w", 1, 0);
 				return 0;
+			}
 			/* a filesystem without locks grants all of them */
 			if (errno != ENOLCK && errno != EOPNOTSUPP &&
 			    errno != ENOSYS)
@@ -58,6 +62,14 @@ int store_lock(struct store *s, const struct digest *d, int *lock)
 		}
 	}
 	return 0;
+}
+
+bool store_lock_wanted(int lock)
+{
+	struct stat st;
+
+	return lock >= 0 && fstat(lock, &st) == 0 && st.st_size > 0 &&
+	       ftruncate(lock, 0) == 0;
 }
 
 void store_unlock(struct store *s, const struct digest *d, int lock)

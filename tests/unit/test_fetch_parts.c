@@ -641,6 +641,47 @@ static void who_leaves_ends_hands_at_the_last_blocks_as_well(void **state)
 	wait_nobody_inside();
 }
 
+/*
+ * Another process that waits is let go first, but not when what it waits for
+ * is this very file: each block would then keep it waiting. (Five blocks were
+ * five times five seconds.)
+ */
+static void does_not_yield_to_who_waits_for_the_same_file(void **state)
+{
+	struct store *their_store = NULL;
+	struct pool *their_pool = NULL;
+	struct fetch *theirs = NULL;
+	struct fetch *ours;
+	struct waiting mine, other;
+	int64_t before;
+
+	(void)state;
+	gone();
+	born(1);
+	ours = fetch;
+	fetch_background(ours);
+	assert_int_equal(store_new(&their_store, dir, NULL), 0);
+	assert_int_equal(pool_new(&their_pool, "net", 1, NULL), 0);
+	assert_int_equal(fetch_new(&theirs, &fake.source, their_store,
+				   their_pool, 1000000, NULL),
+			 0);
+	hold(true, 0);
+	ask(&mine);
+	wait_inside(1);
+	fetch = theirs;
+	ask(&other);
+	fetch = ours;
+	before = io_now_ms();
+	hold(false, 0);
+	assert_int_equal(result(&other), 0);
+	assert_int_equal(result(&mine), 0);
+	assert_true(io_now_ms() - before < 20000);
+	assert_int_equal(fake.calls, BLOCKS);
+	fetch_free(theirs);
+	pool_free(their_pool);
+	store_free(their_store);
+}
+
 static void asks_anew_once_when_a_block_was_wrong(void **state)
 {
 	(void)state;
@@ -796,6 +837,7 @@ int main(void)
 		ONE(goes_on_where_another_process_failed),
 		ONE(who_leaves_ends_all_hands_and_leaves_the_rest_to_others),
 		ONE(who_leaves_ends_hands_at_the_last_blocks_as_well),
+		ONE(does_not_yield_to_who_waits_for_the_same_file),
 		ONE(asks_anew_once_when_a_block_was_wrong),
 		ONE(wrong_bytes_leave_nothing_behind),
 		ONE(what_a_dead_machine_lost_is_asked_for_again),
