@@ -84,11 +84,11 @@ static bool lock_patiently(int fd)
 static bool may_go_on(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
-	       !(st->st_mode & (S_IRWXG | S_IRWXO)) && st->st_nlink == 1;
+	       !(st->st_mode & (S_IWGRP | S_IWOTH)) && st->st_nlink == 1;
 }
 
 /* fd, or -ESTALE: something else had the name, look again. */
-static int open_resumable(int partial, const char *name)
+static int open_resumable(int partial, const char *name, bool shared)
 {
 	AUTO(auto_close)
 	int fd = openat(partial, name,
@@ -96,6 +96,10 @@ static int open_resumable(int partial, const char *name)
 			0600);
 	struct stat st;
 
+	/* another's, a link, a folder: none of it can be gone on with */
+	if (fd < 0 && errno == EISDIR)
+		return unlinkat(partial, name, AT_REMOVEDIR) == 0 ? -ESTALE
+								  : -EOPNOTSUPP;
 	if (fd < 0 && (errno == EACCES || errno == ELOOP))
 		return unlinkat(partial, name, 0) == 0 ? -ESTALE : -errno;
 	if (fd < 0)
@@ -105,8 +109,13 @@ static int open_resumable(int partial, const char *name)
 							  : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (may_go_on(&st))
+	if (may_go_on(&st)) {
+		/* who shares the cache counts it, and removes it for room;
+		 * both take its lock, so must be able to open it */
+		if (shared)
+			(void)fchmod(fd, 0640);
 		return take_fd(&fd);
+	}
 	if (st.st_nlink > 0 && unlinkat(partial, name, 0) < 0 &&
 	    errno != ENOENT)
 		return -errno;
@@ -122,7 +131,7 @@ int store_open_parts(struct store *s, const char *hex, int *folder,
 		return partial;
 	(void)snprintf(name, STORE_NAME_MAX, "%.64s" PARTS, hex);
 	for (int i = 0; i < PARTIAL_TRIES; i++) {
-		int fd = open_resumable(partial, name);
+		int fd = open_resumable(partial, name, s->file_mode & S_IWGRP);
 
 		if (fd == -ESTALE)
 			continue;

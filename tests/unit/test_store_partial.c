@@ -317,6 +317,40 @@ static void names_no_file_but_the_one_that_was_hashed(void **state)
 	assert_true(store_has(store, NULL, &digest, SIZE));
 }
 
+static void who_shares_the_cache_may_look_at_it_and_not_write_it(void **state)
+{
+	struct ingest *in;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(chmod(dir, 02770), 0);
+	open_again();
+	leave_half();
+	assert_int_equal(stat(partial, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	in = begin();
+	assert_true(ingest_resumed(in));
+	ingest_free(in);
+}
+
+static void what_is_no_file_is_no_obstacle(void **state)
+{
+	char inside[sizeof(partial) + 8];
+	struct ingest *in = NULL;
+
+	(void)state;
+	(void)snprintf(inside, sizeof(inside), "%s/inside", partial);
+	leave_half();
+	assert_int_equal(unlink(partial), 0);
+	assert_int_equal(mkdir(partial, 0700), 0);
+	ingest_free(begin());
+	/* in one piece, then */
+	assert_int_equal(mkdir(partial, 0700), 0);
+	assert_int_equal(mkdir(inside, 0700), 0);
+	assert_int_equal(store_ingest_parts(&in, store, &digest, SIZE, NULL),
+			 -EOPNOTSUPP);
+}
+
 /* Who tidied up by hand is no reason to say that there is no such file. */
 static void a_half_that_was_removed_is_an_error_of_the_disk(void **state)
 {
@@ -343,6 +377,8 @@ int main(void)
 		ONE(leaves_nothing_when_another_was_faster),
 		ONE(names_no_file_but_the_one_that_was_hashed),
 		ONE(a_half_that_was_removed_is_an_error_of_the_disk),
+		ONE(who_shares_the_cache_may_look_at_it_and_not_write_it),
+		ONE(what_is_no_file_is_no_obstacle),
 		ONE(tells_others_that_somebody_waits),
 	};
 
