@@ -218,7 +218,7 @@ static void hold(bool held, unsigned from)
 	(void)pthread_mutex_unlock(&fake.mutex);
 }
 
-static void wait_inside(unsigned n)
+static void wait_inside_from_to(unsigned least, unsigned most)
 {
 	struct timespec t;
 	int r = 0;
@@ -226,24 +226,15 @@ static void wait_inside(unsigned n)
 	(void)clock_gettime(CLOCK_REALTIME, &t);
 	t.tv_sec += LATCH_DEADLINE_S;
 	(void)pthread_mutex_lock(&fake.mutex);
-	while (fake.inside < n && r == 0)
+	while ((fake.inside < least || fake.inside > most) && r == 0)
 		r = pthread_cond_timedwait(&fake.changed, &fake.mutex, &t);
 	(void)pthread_mutex_unlock(&fake.mutex);
 	assert_int_equal(r, 0);
 }
 
-static void wait_nobody_inside(void)
+static void wait_inside(unsigned n)
 {
-	struct timespec t;
-	int r = 0;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t);
-	t.tv_sec += LATCH_DEADLINE_S;
-	(void)pthread_mutex_lock(&fake.mutex);
-	while (fake.inside > 0 && r == 0)
-		r = pthread_cond_timedwait(&fake.changed, &fake.mutex, &t);
-	(void)pthread_mutex_unlock(&fake.mutex);
-	assert_int_equal(r, 0);
+	wait_inside_from_to(n, CALLS_MAX);
 }
 
 static uint64_t times_sent(uint8_t at_least);
@@ -638,7 +629,7 @@ static void who_leaves_ends_hands_at_the_last_blocks_as_well(void **state)
 	wait_inside(3);
 	wait_first_idle();
 	assert_true(fetch_cancel(fetch, &w.waiter));
-	wait_nobody_inside();
+	wait_inside_from_to(0, 0);
 }
 
 /*
