@@ -56,6 +56,7 @@ struct exchange {
 	bool folder_only;	  /* of certificates */
 	bool again;		  /* now with all certificates */
 	bool connected;
+	bool silent; /* it stood, and no byte came any more */
 	bool in_body;
 	bool head_full;	  /* with what comes behind the body, it is too long */
 	int64_t heard_ms; /* when something came from the host */
@@ -93,6 +94,6 @@ void http_ask_done(struct exchange *x);
 bool http_trust_more(const struct exchange *x, CURLcode c);
 
 /* 0: it goes on, until *until_ms at most without looking again. */
-int http_check_clock(const struct exchange *x, int64_t now, int64_t *until_ms);
+int http_check_clock(struct exchange *x, int64_t now, int64_t *until_ms);
 
 #endif

@@ -5,11 +5,13 @@
 #include "base/io.h"
 #include "http_curl.h"
 #include "http_hop.h"
+#include "sockets.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Without an exchange for so long, the thread ends, if nothing else is said.
  * Also the longest it sleeps. */
@@ -35,6 +37,7 @@ struct engine {
 	struct exchange *all;	/* taken, in their order */
 	struct exchange **last; /* where the next one goes */
 	struct origins origins;
+	struct sockets sockets;
 	int64_t end_ms; /* when it ends, if nothing comes */
 };
 
@@ -68,6 +71,35 @@ static bool take_in(struct engine *e)
 	return more;
 }
 
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	struct engine *e = arg;
+
+	(void)purpose;
+	sockets_add(&e->sockets, fd);
+	return CURL_SOCKOPT_OK;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+	struct engine *e = arg;
+
+	sockets_drop(&e->sockets, fd);
+	return close(fd);
+}
+
+/* Without it they are kept as well, and only the silent ones longer. */
+static void watch_sockets(struct engine *e, CURL *easy)
+{
+	const struct http_library *curl = e->curl;
+
+	if (curl->easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close) ||
+	    curl->easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, e) ||
+	    curl->easy_setopt(easy, CURLOPT_SOCKOPTDATA, e))
+		return;
+	(void)curl->easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
+}
+
 static void begin(struct engine *e, CURLM *multi, struct exchange *x,
 		  int64_t now)
 {
@@ -77,6 +109,7 @@ static void begin(struct engine *e, CURLM *multi, struct exchange *x,
 		(void)e->curl->easy_setopt(x->easy, CURLOPT_FRESH_CONNECT, 0L);
 	if (x->origin)
 		origins_begin(x->origin, now);
+	watch_sockets(e, x->easy);
 	if (!e->curl->multi_add_handle(multi, x->easy))
 		return;
 	x->over = true;
@@ -145,6 +178,11 @@ static void hand_back(struct engine *e, CURLM *multi, struct exchange *x)
 	if (x->begun) {
 		if (x->origin)
 			origins_end(x->origin, x->connected, heard(x));
+		/* Its next try would go there again where a connection carries
+		 * several, and so would all others. */
+		if (x->silent)
+			sockets_end_silent(&e->sockets,
+					   e->http->options.stall_timeout_ms);
 		(void)e->curl->multi_remove_handle(multi, x->easy);
 	}
 	lock_take(&e->mu);

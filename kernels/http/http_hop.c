@@ -18,7 +18,7 @@
 
 /* ---- time ---- */
 
-int http_check_clock(const struct exchange *x, int64_t now, int64_t *until_ms)
+int http_check_clock(struct exchange *x, int64_t now, int64_t *until_ms)
 {
 	const struct http_options *o = &x->h->options;
 	const bool *cancelled = x->hop->cancelled;
@@ -34,9 +34,11 @@ int http_check_clock(const struct exchange *x, int64_t now, int64_t *until_ms)
 		return err_set(x->err, ECANCELED, "cancelled");
 	if (now >= x->hop->deadline_ms)
 		return err_set(x->err, ETIMEDOUT, "the deadline has passed");
-	if (now >= until)
+	if (now >= until) {
+		x->silent = x->connected;
 		return err_set(x->err, EAGAIN, "no byte came for %lld s",
 			       (long long)(o->stall_timeout_ms / 1000));
+	}
 	if (until > x->hop->deadline_ms)
 		until = x->hop->deadline_ms;
 	if (cancelled && until > now + LOOK_MS)
@@ -211,6 +213,7 @@ static int talk(struct exchange *x, CURLM *multi)
 	x->hop->length = -1;
 	x->again = false;
 	x->connected = false;
+	x->silent = false;
 	x->heard_ms = io_now_ms();
 	r = http_ask(x, multi != NULL);
 	if (r < 0)

@@ -2,6 +2,8 @@
 """Many small files over one connection that carries many, or over many."""
 
 import concurrent.futures
+import socket
+import threading
 import unittest
 
 from mounted import MountCase, lfs_bytes, make_kernel, make_owner, wait_for
@@ -124,6 +126,50 @@ class TestMultiplexing(FrontCase):
         self.all_well(self.small(m))
 
 
+class Way:
+    """Between the mount and PORT; it may lose what goes over it."""
+
+    def __init__(self, port):
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = "https://127.0.0.1:%d" % self._server.getsockname()[1]
+        self._to, self._lost, self._ends = port, set(), []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near = self._server.accept()[0]
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._to))
+            self._ends += [near, far]
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(one, other),
+                                 daemon=True).start()
+
+    def _carry(self, one, other):
+        try:
+            while True:
+                data = one.recv(1 << 16)
+                if data and one in self._lost:
+                    continue
+                if not data:
+                    other.shutdown(socket.SHUT_WR)
+                    return
+                other.sendall(data)
+        except OSError:
+            pass
+
+    def silence(self):
+        """Of all connections that stand; new ones are carried."""
+        self._lost.update(self._ends)
+
+    def close(self):
+        self._server.close()
+        for end in self._ends:
+            end.close()
+
+
 class TestEnds(FrontCase):
     """What becomes of many streams when their connection ends."""
 
@@ -149,6 +195,17 @@ class TestEnds(FrontCase):
         front.start()
         gate.release()
         self.all_well(reads)
+
+    def test_a_connection_that_went_silent_is_not_asked_again(self):
+        """As after a change of networks: it stands, and nothing comes."""
+        front = self.hub_front()
+        way = Way(front.port)
+        self.addCleanup(way.close)
+        m = self.mount_of(way, "-o", "stall_timeout=1s,deadline=20s")
+        with open(m.at(AT % "small", "m00.py"), "rb") as f:
+            f.read()
+        way.silence()
+        self.all_well(self.small(m))
 
     def test_streams_that_break_do_not_break_the_others(self):
         front = self.hub_front()
