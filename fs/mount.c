@@ -32,6 +32,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/*
+ * Threads that take the kernel's requests. None ends when it is idle: with
+ * less to stay than may be there, libfuse starts and ends them, each with a
+ * pipe of its own, all the time that pages are read through us.
+ */
+#define LOOP_THREADS 10
+
 struct mount {
 	const struct options *o;
 	char *path; /* owned; absolute */
@@ -315,8 +322,8 @@ static int serve(struct mount *m, struct err *err)
 	if (!config)
 		return err_errno(err, ENOMEM, "loop");
 	fuse_loop_cfg_set_clone_fd(config, 0);
-	fuse_loop_cfg_set_max_threads(config, 10);
-	fuse_loop_cfg_set_idle_threads(config, 2);
+	fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
+	fuse_loop_cfg_set_idle_threads(config, LOOP_THREADS);
 	r = fuse_session_loop_mt(m->session, config);
 	fuse_loop_cfg_destroy(config);
 	if (r < 0)
