@@ -101,9 +101,11 @@ def keep(kept, code):
         made = temporary
         write(fd, core.HEAD + source_hash(body) + body)
         os.replace(temporary, kept)
+        made = None
         return True
     except (OSError, ValueError):
         core.given_up = True
+    finally:  # of an interrupt, too
         try:
             if made:
                 os.unlink(made)

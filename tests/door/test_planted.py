@@ -341,6 +341,27 @@ class PlantedAbove(StoreTest):
         self.assertIn("is gone", text)
 
 
+class Interrupted(StoreTest):
+    def test_nothing_is_left_half_made(self):
+        self.run_watched("""
+            import door_plain, os, _kernelfs_1 as core
+
+            def interrupt(*args):
+                raise KeyboardInterrupt
+
+            keep, replace = core.load("keep"), os.replace
+            os.replace = interrupt
+            try:
+                keep.keep(core.store + "/door/x.pyc", interrupt.__code__)
+            except KeyboardInterrupt:
+                print("interrupted")
+            os.replace = replace
+            """)
+        self.assertEqual(self.said, "interrupted")
+        self.assertEqual([p for p in self.files()
+                          if not p.endswith((".pyc", "/.lock"))], [])
+
+
 class Races(StoreTest):
     """Between two threads, at their worst moment."""
 
