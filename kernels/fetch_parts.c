@@ -365,7 +365,7 @@ int fetch_parts_bring(struct fetch *f, struct flight *fl, struct err *err)
 	if (r == -EOPNOTSUPP)
 		ingest_spoil(p.in);
 	if (r == 0)
-		fl->folder = ingest_take_folder(p.in);
+		fl->folder = ingest_take_folder(p.in, &fl->folder_made);
 	ingest_free(p.in);
 	text_done(&p.place);
 	return r;

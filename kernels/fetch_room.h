@@ -50,6 +50,7 @@ struct flight {
 	bool cancelled;		  /* __atomic */
 	int lock;   /* its thread's; the blob's in the store, or -1 */
 	int folder; /* owned; its thread's; to be synced for its name, or -1 */
+	bool folder_made;
 	int64_t since_ms;    /* lk; first wanted, or its download began */
 	int64_t progress_ms; /* __atomic; HTTP_PROGRESS_BYTES of it */
 	int64_t again_ms;    /* lk; of a parked one: when to look again */

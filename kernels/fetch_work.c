@@ -49,9 +49,10 @@ void fetch_work_finish(struct fetch *f, struct flight *fl, int r,
 	fetch_flight_call(waiters, r, err);
 	/* A name that a crash may lose costs a download and no more: nobody
 	 * waits for it. It is there when the last worker has ended. */
-	if (fl->folder >= 0 && fsync(fl->folder) < 0)
+	r = fl->folder >= 0 ? store_sync_names(fl->folder, fl->folder_made) : 0;
+	if (r < 0)
 		log_warning("fetch", "cache '%s': %s", store_path(f->store),
-			    strerrordesc_np(errno));
+			    strerrordesc_np(-r));
 	fetch_flight_free(fl);
 }
 

@@ -47,7 +47,7 @@ static int open_file(struct ingest *in)
 	char folder[STORE_NAME_MAX];
 
 	store_blob_name(&in->digest, folder, NULL);
-	in->folder = store_make_folder(in->store, folder);
+	in->folder = store_make_folder_hint(in->store, folder, &in->made);
 	if (in->folder < 0)
 		return in->folder;
 	in->fd = openat(in->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0444);
@@ -320,13 +320,15 @@ int ingest_commit(struct ingest *in, struct err *err)
 {
 	int r = ingest_name(in, err);
 
-	if (r == 0 && fsync(in->folder) < 0)
-		r = store_fail(in->store, errno, "cannot be written", err);
-	return r;
+	if (r < 0)
+		return r;
+	r = store_sync_names(in->folder, in->made);
+	return r < 0 ? store_fail(in->store, -r, "cannot be written", err) : 0;
 }
 
-int ingest_take_folder(struct ingest *in)
+int ingest_take_folder(struct ingest *in, bool *made)
 {
+	*made = in->made;
 	return take_fd(&in->folder);
 }
 

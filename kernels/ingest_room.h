@@ -24,6 +24,7 @@ struct ingest {
 	bool reserved;		   /* its bytes are set aside */
 	struct hasher *hasher;	   /* owned */
 	int folder;		   /* owned; where the name will be */
+	bool made;		   /* it is new, and not synced */
 	int fd;			   /* owned */
 	int partial;		   /* owned; the folder of `name`, or -1 */
 	char name[STORE_NAME_MAX]; /* in partial/, "" for an unnamed file */

@@ -42,11 +42,21 @@ static int pass_write(struct http_sink *s, const void *p, size_t n,
 	return r;
 }
 
+static void pass_asked(struct http_sink *s)
+{
+	struct http_sink *to = ((struct pass *)s)->ask->sink;
+
+	if (to->asked)
+		to->asked(to);
+}
+
 static int put_file(struct source *s, struct source_ask *ask, struct err *err)
 {
 	const struct source_file file = ask->file;
 	struct pass pass = {
-		.sink = { .begin = pass_begin, .write = pass_write },
+		.sink = { .begin = pass_begin,
+			  .write = pass_write,
+			  .asked = pass_asked },
 		.ask = ask,
 	};
 

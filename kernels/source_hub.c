@@ -441,6 +441,14 @@ static int file_write(struct http_sink *s, const void *p, size_t n,
 	return f->to->write(f->to, p, n, err);
 }
 
+static void file_asked(struct http_sink *s)
+{
+	struct http_sink *to = ((struct file_sink *)s)->to;
+
+	if (to->asked)
+		to->asked(to);
+}
+
 /* Of a part, its end is enough. */
 static int check_end(const struct source_file *f, uint64_t at, const char *what,
 		     struct err *err)
@@ -461,7 +469,9 @@ static int hub_file(struct source *s, const struct source_file *f,
 	AUTO(auto_text) struct text what = TEXT_INIT(URL_MAX);
 	struct http_response a = { .status = 0 };
 	struct file_sink to = {
-		.sink = { .begin = file_begin, .write = file_write },
+		.sink = { .begin = file_begin,
+			  .write = file_write,
+			  .asked = file_asked },
 		.to = sink,
 		.answer = &a,
 		.file = f,

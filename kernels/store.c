@@ -26,7 +26,8 @@
  *	blobs/<2 hex>/<hex>		verified content, mode 0444; the name is
  *					its SHA-256, or its git object id
  *	notes/<kind>/<2 hex>/<hex>	small facts by key (store_note.c)
- *	locks/<hex>			held while a blob is fetched
+ *	fetching			locked, by the byte, while blobs are
+ *					fetched (store_lock.c)
  *	foreground			locked by who waits (store_lock.c)
  *	partial/			where O_TMPFILE cannot be had, and large
  *					blobs that may be gone on with
@@ -63,9 +64,10 @@ void store_blob_name(const struct digest *d, char folder[STORE_NAME_MAX],
 		(void)snprintf(file, STORE_NAME_MAX, "blobs/%.2s/%s", hex, hex);
 }
 
-/* One step: made when it is missing, and its name synced. fd or -errno. */
+/* One step: made when it is missing, and its name synced unless somebody is
+ * told instead that there is a new one. fd or -errno. */
 static int make_step(const struct store *s, int parent, const char *name,
-		     bool sync)
+		     bool *made)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
 	int fd = openat(parent, name, flags);
@@ -79,14 +81,16 @@ static int make_step(const struct store *s, int parent, const char *name,
 		/* past the umask, which is the user's for other files */
 		if (fchmodat(parent, name, s->folder_mode, 0) < 0)
 			return -errno;
-		if (sync)
+		if (made)
+			*made = true;
+		else
 			(void)fsync(parent);
 	}
 	fd = openat(parent, name, flags);
 	return fd >= 0 ? fd : -errno;
 }
 
-static int make_folder(struct store *s, const char *name, bool sync)
+static int make_folder(struct store *s, const char *name, bool *made)
 {
 	AUTO(auto_close) int at = -1;
 	char step[STORE_NAME_MAX];
@@ -99,7 +103,7 @@ static int make_folder(struct store *s, const char *name, bool sync)
 			return -ENAMETOOLONG;
 		memcpy(step, name, n);
 		step[n] = '\0';
-		fd = make_step(s, at < 0 ? s->dir : at, step, sync);
+		fd = make_step(s, at < 0 ? s->dir : at, step, made);
 		if (fd < 0)
 			return fd;
 		auto_close(&at);
@@ -111,12 +115,25 @@ static int make_folder(struct store *s, const char *name, bool sync)
 
 int store_make_folder(struct store *s, const char *name)
 {
-	return make_folder(s, name, true);
+	return make_folder(s, name, NULL);
 }
 
-int store_make_folder_hint(struct store *s, const char *name)
+int store_make_folder_hint(struct store *s, const char *name, bool *made)
 {
-	return make_folder(s, name, false);
+	*made = false;
+	return make_folder(s, name, made);
+}
+
+int store_sync_names(int folder, bool made)
+{
+	AUTO(auto_close) int parent = -1;
+
+	if (fsync(folder) < 0)
+		return -errno;
+	if (!made)
+		return 0;
+	parent = openat(folder, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return parent < 0 || fsync(parent) < 0 ? -errno : 0;
 }
 
 int store_folder(struct store *s, const char *name, struct err *err)

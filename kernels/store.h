@@ -98,9 +98,11 @@ int ingest_rewind(struct ingest *in, struct err *err);
  * short. */
 int ingest_commit(struct ingest *in, struct err *err);
 /* The same but for the last: for who has somebody waiting, and syncs the
- * folder (caller closes) when they were told. */
+ * name in its folder (caller closes), which may be a new one, when they were
+ * told. */
 int ingest_name(struct ingest *in, struct err *err);
-int ingest_take_folder(struct ingest *in);
+int ingest_take_folder(struct ingest *in, bool *made);
+int store_sync_names(int folder, bool made); /* 0, -errno */
 void ingest_free(struct ingest *in); /* drops what was not committed */
 
 /*
@@ -145,7 +147,7 @@ void ingest_spoil(struct ingest *in); /* leave nothing behind */
  * depend on it (some network filesystems grant it to all).
  */
 int store_lock(struct store *s, const struct digest *d, int *lock);
-void store_unlock(struct store *s, const struct digest *d, int lock);
+void store_unlock(int lock);
 /* Has another one been refused this lock since it was last asked? */
 bool store_lock_wanted(int lock);
 

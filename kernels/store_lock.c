@@ -6,19 +6,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <sys/file.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
- * What processes tell each other: who fetches a blob (locks/<hex>), and
- * whether somebody waits (foreground: a shared lock on an open file
- * description, which another one can ask for without taking it, so that
- * nobody who asks keeps anybody from saying it).
+ * What processes tell each other, by locks on open file descriptions: who
+ * fetches a blob (a byte of the file `fetching`: a file for each would be made
+ * and removed once a download, which costs some disks more than the blob
+ * does), and whether somebody waits (`foreground`: a shared lock, which another
+ * one can ask for without taking it, so that nobody who asks keeps anybody
+ * from saying it).
  */
-
-/* A lock that another process takes away at that moment is tried again. */
-#define LOCK_TRIES 16
 
 bool store_is_named(int folder, const char *name, int fd)
 {
@@ -30,60 +28,69 @@ bool store_is_named(int folder, const char *name, int fd)
 	       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
-int store_lock(struct store *s, const struct digest *d, int *lock)
+/* The blob's own byte of the file; two blobs that share one would wait for
+ * each other, and that is all. */
+static off_t byte_of(const struct digest *d)
 {
-	AUTO(auto_close) int folder = store_make_folder(s, "locks");
-	char hex[DIGEST_HEX_MAX];
+	uint64_t at;
 
-	if (folder < 0)
-		return folder;
-	digest_print(d, hex);
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		AUTO(auto_close)
-		int fd = store_open_shared(s, folder, hex);
+	memcpy(&at, d->bytes, sizeof(at));
+	return (off_t)(at >> 1);
+}
 
-		if (fd < 0)
-			return fd;
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			if (errno == EWOULDBLOCK) {
-				/* who has it finds a byte in it */
-				(void)io_pwrite_all(fd, "w", 1, 0);
-				return 0;
-			}
-			/* a filesystem without locks grants all of them */
-			if (errno != ENOLCK && errno != EOPNOTSUPP &&
-			    errno != ENOSYS)
-				return -errno;
-		}
-		/* who gives it back unlinks it: we may have opened that one */
-		if (store_is_named(folder, hex, fd)) {
-			*lock = take_fd(&fd);
-			return 1;
-		}
-	}
-	return 0;
+/*
+ * Who is refused writes a byte, which who has the lock finds: one of a few, so
+ * that the file stays small. It is a hint, and where it is stands in the
+ * position of the lock's descriptor.
+ */
+#define MARKS 4096
+
+static void mark(int fd, const struct digest *d)
+{
+	(void)io_pwrite_all(fd, "w", 1, byte_of(d) % MARKS);
 }
 
 bool store_lock_wanted(int lock)
 {
-	struct stat st;
+	off_t at = lock >= 0 ? lseek(lock, 0, SEEK_CUR) : -1;
+	char c = '\0';
 
-	return lock >= 0 && fstat(lock, &st) == 0 && st.st_size > 0 &&
-	       ftruncate(lock, 0) == 0;
+	if (at < 0 || io_pread_all(lock, &c, 1, at) != 1 || !c)
+		return false;
+	return io_pwrite_all(lock, "", 1, at) == 0;
 }
 
-void store_unlock(struct store *s, const struct digest *d, int lock)
+int store_lock(struct store *s, const struct digest *d, int *lock)
 {
-	char hex[DIGEST_HEX_MAX];
-	char name[STORE_NAME_MAX];
+	AUTO(auto_close) int fd = store_open_shared(s, s->dir, "fetching");
+	struct flock l = { .l_type = F_WRLCK,
+			   .l_whence = SEEK_SET,
+			   .l_start = byte_of(d),
+			   .l_len = 1 };
 
-	if (lock < 0)
-		return;
-	digest_print(d, hex);
-	(void)snprintf(name, sizeof(name), "locks/%s", hex);
-	/* before it is let go: afterwards it may be another one's */
-	(void)unlinkat(s->dir, name, 0);
-	(void)close(lock);
+	if (fd < 0)
+		return fd;
+	if (fcntl(fd, F_OFD_SETLK, &l) < 0) {
+		if (errno == EAGAIN || errno == EACCES) {
+			mark(fd, d);
+			return 0;
+		}
+		/* a filesystem without locks grants all of them */
+		if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS &&
+		    errno != EINVAL)
+			return -errno;
+	}
+	(void)lseek(fd, byte_of(d) % MARKS, SEEK_SET);
+	/* what was wanted of who had it before */
+	(void)store_lock_wanted(fd);
+	*lock = take_fd(&fd);
+	return 1;
+}
+
+void store_unlock(int lock)
+{
+	if (lock >= 0)
+		(void)close(lock);
 }
 
 /* ---- who waits ---- */

@@ -99,10 +99,11 @@ int store_note_hint(struct store *s, const char *kind, const char *key,
 	AUTO(auto_close) int folder = -1;
 	struct note_name name;
 	int r = name_note(&name, kind, key);
+	bool made;
 
 	if (r < 0)
 		return r;
-	folder = store_make_folder_hint(s, name.folder);
+	folder = store_make_folder_hint(s, name.folder, &made);
 	if (folder < 0)
 		return folder;
 	return replace_note(s, folder, name.hex, p, n, false);

@@ -62,8 +62,8 @@ void store_blob_name(const struct digest *d, char folder[STORE_NAME_MAX],
  * what is missing. fd (caller closes) or -errno.
  */
 int store_make_folder(struct store *s, const char *name);
-/* The same without waiting for the disk: a crash may lose what was made. */
-int store_make_folder_hint(struct store *s, const char *name);
+/* The same without waiting for the disk: a crash may lose what was *made. */
+int store_make_folder_hint(struct store *s, const char *name, bool *made);
 /* A regular file below `dir`, read-only: fd (caller closes) or -errno; what
  * is no regular file is -ENOENT. Never through a link in the last step. */
 int store_open_below(int dir, const char *name);

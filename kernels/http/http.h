@@ -60,6 +60,11 @@ struct http_sink {
 	int (*begin)(struct http_sink *s, uint64_t from, struct err *err);
 	int (*write)(struct http_sink *s, const void *p, size_t n,
 		     struct err *err);
+	/* NULL: not wanted. The question is on its way, and the caller's
+	 * thread, on which this is called, has nothing to do until it is
+	 * answered. Once for each hop that is not apart, so perhaps never;
+	 * begin() and write() may be called meanwhile. */
+	void (*asked)(struct http_sink *s);
 };
 
 struct http_request {

@@ -389,6 +389,14 @@ void http_engine_tend(struct engine *e)
 
 /* ---- its callers ---- */
 
+static void tell_asked(const struct exchange *x)
+{
+	struct http_sink *sink = x->hop->req->sink;
+
+	if (sink && sink->asked)
+		sink->asked(sink);
+}
+
 int http_engine_ask(struct http *h, struct exchange *x)
 {
 	struct engine *e = h->engine;
@@ -407,6 +415,9 @@ int http_engine_ask(struct http *h, struct exchange *x)
 		*e->end = x;
 		e->end = &x->next;
 		wake_locked(e);
+		lock_drop(&e->mu);
+		tell_asked(x);
+		lock_take(&e->mu);
 		while (!x->done)
 			(void)lock_wait(&e->mu, &x->ended, -1);
 	}

@@ -22,11 +22,13 @@ Mounted.python). open, read, stat, listdir and the like are fine.
 import collections
 import contextlib
 import errno
+import fcntl
 import glob
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -48,6 +50,7 @@ PROGRAM = os.path.abspath(os.environ.get("KERNELFS") or
 MODE = os.environ.get("KERNELFS_MODE", "release")
 SLOW = MODE in ("asan", "tsan")
 DEADLINE = 60 if SLOW else 20
+F_OFD_GETLK = 36  # of Linux; the module has no name for it
 # tests/run has some programs run a second time, another way.
 MORE_OPTIONS = os.environ.get("KERNELFS_TEST_OPTIONS", "").split()
 SPEC = "torch213-cxx11-cpu-x86_64-linux"
@@ -130,6 +133,15 @@ def leftovers(cache):
                     name.endswith((".tmp", ".part", ".new")):
                 out.append(part)
     return out
+
+
+def is_fetching(cache):
+    """Does a process hold the lock of a blob on its way?"""
+    ask = struct.Struct("hhqqi4x")
+    with open(os.path.join(cache, "fetching"), "r+b") as f:
+        answer = fcntl.fcntl(f, F_OFD_GETLK, ask.pack(
+            fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    return ask.unpack(answer)[0] != fcntl.F_UNLCK
 
 
 class Mounted:

@@ -12,8 +12,8 @@ import unittest
 
 from asking import Asked, ask_read, log_lines, wait_for_hub
 from hub import Hub
-from mounted import (SPEC, MountCase, lfs_bytes, make_kernel, make_owner,
-                     make_repo, read, wait_for)
+from mounted import (SPEC, MountCase, is_fetching, lfs_bytes, make_kernel,
+                     make_owner, make_repo, read, wait_for)
 
 SIZE = 300000
 TINY = 48
@@ -92,7 +92,7 @@ class Files(MountCase):
         self.assertEqual(ask_read(self.at(m, name)).end().error, error)
         said = log_lines(m, re.escape(name))
         self.assertEqual(len(said), lines, said)
-        self.assertEqual(os.listdir(os.path.join(m.cache, "locks")), [])
+        self.assertFalse(is_fetching(m.cache))
         self.assertEqual(
             [n for n, data in blobs(m.cache).items()
              if data == self.contents[name] or n != true_name(n, data)], [])

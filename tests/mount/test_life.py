@@ -11,8 +11,8 @@ import unittest
 from asking import (Asked, Reader, ask_read, measured, processes_naming,
                     state_of, wait_for_hub, wait_for_waiting)
 from mounted import (DEADLINE, PROGRAM, SPEC, MountCase, clean_environment,
-                     errno_of, has_ended, is_mounted, leftovers, lfs_bytes,
-                     make_kernel, make_owner, read, wait_for)
+                     errno_of, has_ended, is_fetching, is_mounted, leftovers,
+                     lfs_bytes, make_kernel, make_owner, read, wait_for)
 
 BUILD = "build/" + SPEC
 BIG = lfs_bytes(300000, seed=4)
@@ -361,7 +361,7 @@ class Ending(Life):
         wait_for(m.has_ended, "the daemon's end")
         self.assertEqual(one.end().error, "EIO")
         self.assertEqual(leftovers(m.cache), [])
-        self.assertEqual(os.listdir(os.path.join(m.cache, "locks")), [])
+        self.assertFalse(is_fetching(m.cache))
 
 
 class Together(Life):

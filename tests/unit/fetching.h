@@ -52,6 +52,9 @@ struct fake {
 	const char *marked;
 	const char *held;	/* paths with it wait in the source */
 	unsigned *shared_calls; /* counted by several processes */
+	/* In the cache when a call begins, and when it is on its way. */
+	size_t folders_before;
+	size_t folders_asked;
 	unsigned calls;
 	unsigned inside;	 /* held at this moment */
 	unsigned cancelled;	 /* left the source because they were told to */
@@ -214,6 +217,17 @@ static inline int faulty(const struct source_file *f, struct http_sink *sink,
 	return r;
 }
 
+static inline void tell_asked(struct http_sink *sink)
+{
+	char blobs[SCRATCH_MAX + 8];
+
+	(void)snprintf(blobs, sizeof(blobs), "%s/blobs", dir);
+	fake.folders_before = scratch_count(blobs);
+	if (sink->asked)
+		sink->asked(sink);
+	fake.folders_asked = scratch_count(blobs);
+}
+
 static inline int fake_file(struct source *s, const struct source_file *f,
 			    struct http_sink *sink, struct err *err)
 {
@@ -225,6 +239,8 @@ static inline int fake_file(struct source *s, const struct source_file *f,
 		return err_set(err, ECANCELED, "told to stop");
 	if (fake.fault != NONE && strstr(f->path, fake.marked))
 		return faulty(f, sink, n > 0, err);
+	if (strstr(f->path, "told"))
+		tell_asked(sink);
 	r = sink->begin(sink, f->from, err);
 	if (r == 0)
 		r = send_bytes(sink, f->path, f->from, f->size - f->from, false,

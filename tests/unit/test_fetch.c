@@ -189,7 +189,7 @@ static void waits_for_another_process_and_takes_what_it_brought(void **state)
 	assert_int_equal(ingest_write(in, bytes, 4, NULL), 0);
 	assert_int_equal(ingest_commit(in, NULL), 0);
 	ingest_free(in);
-	store_unlock(store, &d, lock);
+	store_unlock(lock);
 	assert_int_equal(result(&w[0]), 0);
 	assert_int_equal(calls(), 1);
 }
@@ -205,7 +205,7 @@ static void takes_over_from_a_process_that_gave_up(void **state)
 	assert_int_equal(ask(&w[0], "4 a"), -EINPROGRESS);
 	assert_int_equal(ask(&w[1], "9 b"), -EINPROGRESS);
 	assert_int_equal(result(&w[1]), 0);
-	store_unlock(store, &d, lock);
+	store_unlock(lock);
 	assert_int_equal(result(&w[0]), 0);
 	assert_int_equal(calls(), 2);
 }
@@ -225,7 +225,7 @@ static void the_deadline_holds_for_other_processes_too(void **state)
 	assert_int_equal(result(&w[0]), -ETIMEDOUT);
 	assert_int_equal(ask(&w[2], "4 a"), -EINPROGRESS);
 	assert_true(fetch_cancel(fetch, &w[2].waiter));
-	store_unlock(store, &d, lock);
+	store_unlock(lock);
 	assert_int_equal(calls(), 0);
 }
 

@@ -140,6 +140,32 @@ static void who_lies_about_the_size_fails_alone(void **state)
 	assert_content("1000 a");
 }
 
+/* A small one waits for no disk before it is asked for; nor has the disk to
+ * wait until it has come. */
+static void makes_the_file_of_a_small_one_while_it_is_asked_for(void **state)
+{
+	(void)state;
+	assert_int_equal(fetch_whole("1000 told"), 0);
+	assert_content("1000 told");
+	assert_int_equal(fake.folders_before, 0);
+	assert_int_equal(fake.folders_asked, 1);
+}
+
+/* Too large to be kept in memory until it is whole. */
+static void mends_one_that_is_not_small(void **state)
+{
+	(void)state;
+	fake.fault = CUT_THEN_WHOLE;
+	assert_int_equal(fetch_whole("200000 a"), 0);
+	assert_content("200000 a");
+	assert_int_equal(fake.from[1], 100000);
+	fake.calls = 0;
+	fake.fault = WRONG_ONCE;
+	assert_int_equal(fetch_whole("200000 b a"), 0);
+	assert_content("200000 b a");
+	assert_int_equal(calls(), 2);
+}
+
 static void refuses_what_is_no_blob(void **state)
 {
 	struct fetch_blob blob = {
@@ -178,6 +204,8 @@ int main(void)
 		FOUR(refuses_one_byte_too_many),
 		FOUR(forgets_a_failure_and_asks_anew),
 		FOUR(who_lies_about_the_size_fails_alone),
+		FOUR(makes_the_file_of_a_small_one_while_it_is_asked_for),
+		FOUR(mends_one_that_is_not_small),
 		FOUR(refuses_what_is_no_blob),
 	};
 

@@ -288,6 +288,7 @@ struct where {
 	bool here;
 	pthread_t self;
 	size_t bytes;
+	unsigned asked; /* of those, on our thread */
 };
 
 static int where_begin(struct http_sink *s, uint64_t from, struct err *err)
@@ -310,11 +311,20 @@ static int where_write(struct http_sink *s, const void *p, size_t n,
 	return 0;
 }
 
+static void where_asked(struct http_sink *s)
+{
+	struct where *w = (struct where *)s;
+
+	w->asked += pthread_equal(w->self, pthread_self()) ? 1 : 0;
+}
+
 static bool comes_here(struct client *c, const char *url, bool apart)
 {
 	struct text place = TEXT_INIT(1000);
 	struct where w = {
-		.sink = { .begin = where_begin, .write = where_write },
+		.sink = { .begin = where_begin,
+			  .write = where_write,
+			  .asked = where_asked },
 		.self = pthread_self(),
 	};
 	const struct http_request req = {
@@ -329,6 +339,9 @@ static bool comes_here(struct client *c, const char *url, bool apart)
 	assert_int_equal(http_get(c->http, &req, NULL, NULL), 0);
 	text_done(&place);
 	assert_int_equal(w.bytes, 2);
+	/* Our thread had nothing to do while it was on its way. */
+	if (!w.here)
+		assert_int_equal(w.asked, 1);
 	return w.here;
 }
 

@@ -127,7 +127,7 @@ static int take_one(struct store *s)
 		return 1;
 	if (take_in(s, "from alice", NULL) < 0)
 		return 2;
-	store_unlock(s, &d, lock);
+	store_unlock(lock);
 	if (store_note_write(s, "refs", "key", "alice", 5, NULL) < 0)
 		return 3;
 	return store_usage(s, &bytes, &blobs) < 0 ? 4 : 0;
@@ -146,7 +146,7 @@ static int use_and_remove(struct store *s)
 	(void)close(fd);
 	if (store_lock(s, &d, &lock) != 1)
 		return 2;
-	store_unlock(s, &d, lock);
+	store_unlock(lock);
 	if (store_note_write(s, "refs", "key", "bob", 3, NULL) < 0)
 		return 3;
 	/* makes room by removing hers, and counts on with her count */
