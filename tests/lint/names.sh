@@ -14,7 +14,7 @@ also() {
 	kernels/ref) echo "repo_" ;;
 	kernels/tree | kernels/tree_builder) echo "tree_" ;;
 	kernels/digest) echo "hasher_" ;;
-	kernels/ingest) echo "store_ingest ingest_" ;;
+	kernels/ingest | kernels/ingest_parts) echo "store_ingest ingest_" ;;
 	kernels/base/text) echo "cursor_" ;;
 	resolver/lockfile | resolver/lockfile_*) echo "lock_" ;;
 	resolver/choose) echo "decisions_ choose" ;;
