@@ -119,7 +119,7 @@ def measure(bed, package, places):
         turn = places[i % len(places):] + places[:i % len(places)]
         for place in turn:
             place.cold()
-        for place in turn:
+            # Now, while its pages are hot: the next one's cold drops them.
             place.hot()
 
 
