@@ -103,7 +103,7 @@ int ingest_commit(struct ingest *in, struct err *err);
 int ingest_name(struct ingest *in, struct err *err);
 int ingest_take_folder(struct ingest *in, bool *made);
 int store_sync_names(int folder, bool made); /* 0, -errno */
-void ingest_free(struct ingest *in); /* drops what was not committed */
+void ingest_free(struct ingest *in);	     /* drops what was not committed */
 
 /*
  * Taking in a large one, in blocks that several threads bring in any order.
