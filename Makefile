@@ -129,17 +129,17 @@ $(out)/fs/door/first.py: fs/door/first.py $(door_pieces)
 PYTHONS := python3 $(foreach n,9 10 11 12 13 14,python3.$(n))
 
 $(out)/fs/door/made.h: $(out)/fs/door/first.py fs/door/core.py \
-		fs/door/environment.py fs/door/make_made.py
-	$(quiet)rm -f $(@D)/*.made
+		fs/door/environment.py fs/door/stub.py fs/door/make_made.py
+	$(quiet)rm -f $(@D)/*.made $(@D)/*.pyc
 	$(quiet)for p in $(PYTHONS); do \
-		$$p -I fs/door/make_made.py $(@D) $(wordlist 1,3,$^) 2>/dev/null; \
+		$$p -I fs/door/make_made.py $(@D) $(wordlist 1,4,$^) 2>/dev/null; \
 	done; i=0; for f in $(@D)/*.made; do test -e "$$f" || continue; \
-		printf 'MADE(%d, "%s", "%s")\n' $$i "$${f##*/}" "$$f"; \
+		printf 'MADE(%d, "%s")\n' $$i "$$(basename $$f .made)"; \
 		i=$$((i + 1)); done >$@
 
 $(out)/fs/door.o: $(out)/fs/door/first.py $(out)/fs/door/made.h $(door_pieces)
 $(out)/fs/door.o: all_cppflags += -DDOOR_FIRST='"$(out)/fs/door/first.py"' \
-	-DDOOR_MADE='"$(out)/fs/door/made.h"'
+	-DDOOR_MADE='"$(out)/fs/door/"' -DDOOR_MADE_LIST='"$(out)/fs/door/made.h"'
 
 -include $(patsubst %.o,%.d,$(objects) $(main_o))
 

@@ -27,10 +27,12 @@ CARRY("twins", "fs/door/twins.py");
 CARRY("depends", "fs/door/depends.py");
 CARRY("keep", "fs/door/keep.py");
 CARRY("compile", "fs/door/compile.py");
-/* MADE(number, name, path): the pieces as bytecode, one file per Python that
- * was there when this was built. */
-#define MADE(number, name, path) CARRY("made" #number, path);
-#include DOOR_MADE
+/* MADE(number, tag): bytecode for one Python that was there when this was
+ * built, of the stub and of what every process needs. */
+#define MADE(number, tag) \
+	CARRY("made" #number, DOOR_MADE tag ".made"); \
+	CARRY("code" #number, DOOR_MADE "__init__." tag ".pyc");
+#include DOOR_MADE_LIST
 #undef MADE
 
 extern const char door_stub_begin[], door_stub_end[];
@@ -42,10 +44,11 @@ extern const char door_depends_begin[], door_depends_end[];
 extern const char door_keep_begin[], door_keep_end[];
 extern const char door_compile_begin[], door_compile_end[];
 
-#define MADE(number, name, path) \
+#define MADE(number, tag) \
 	extern const char door_made##number##_begin[], \
-		door_made##number##_end[];
-#include DOOR_MADE
+		door_made##number##_end[], door_code##number##_begin[], \
+		door_code##number##_end[];
+#include DOOR_MADE_LIST
 #undef MADE
 
 static const struct door_file stub = { "__init__.py", door_stub_begin,
@@ -58,15 +61,27 @@ static const struct door_file stub = { "__init__.py", door_stub_begin,
 static const struct door_file files[] = {
 	PIECE(first),	PIECE(core), PIECE(environment), PIECE(twins),
 	PIECE(depends), PIECE(keep), PIECE(compile),
-#define MADE(number, name, path) \
-	{ name, door_made##number##_begin, door_made##number##_end },
-#include DOOR_MADE
+/* Neither -O nor -OO changes what the stub does. */
+#define MADE(number, tag) \
+	{ tag ".made", door_made##number##_begin, door_made##number##_end }, \
+		{ "__init__." tag ".pyc", door_code##number##_begin, \
+		  door_code##number##_end }, \
+		{ "__init__." tag ".opt-1.pyc", door_code##number##_begin, \
+		  door_code##number##_end }, \
+		{ "__init__." tag ".opt-2.pyc", door_code##number##_begin, \
+		  door_code##number##_end },
+#include DOOR_MADE_LIST
 #undef MADE
 };
 
 const struct door_file *door_stub(void)
 {
 	return &stub;
+}
+
+bool door_is_stub(const struct door_file *f)
+{
+	return !strncmp(f->name, "__init__.", strlen("__init__."));
 }
 
 const struct door_file *door_file_at(size_t i)

@@ -6,6 +6,7 @@
  * The Python door's files (fs/door/), as they lie in the program.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct door_file {
@@ -15,6 +16,8 @@ struct door_file {
 };
 
 const struct door_file *door_stub(void); /* /<package>/__init__.py */
+/* Is it bytecode of that, for its __pycache__? */
+bool door_is_stub(const struct door_file *f);
 /* File i of /.kernelfs/door/, or NULL at the end. */
 const struct door_file *door_file_at(size_t i);
 /* Index of a name, or -1. */

@@ -28,6 +28,7 @@ enum node_kind {
 	NODE_ROOT,
 	NODE_IMPORT,	 /* /<package>/ */
 	NODE_STUB,	 /* the door's __init__.py */
+	NODE_STUB_CACHE, /* __pycache__ beside it: its bytecode */
 	NODE_OWNER,	 /* /<owner>/ */
 	NODE_REPO,	 /* link: <repo> or <repo>@<rev>, maybe undecided */
 	NODE_COMMIT,	 /* <repo>@<40 hex>/ */

@@ -198,6 +198,7 @@ static const struct {
 	[NODE_ROOT] = { VIEW_DIR, false },
 	[NODE_IMPORT] = { VIEW_DIR, false },
 	[NODE_STUB] = { VIEW_FILE, true },
+	[NODE_STUB_CACHE] = { VIEW_DIR, true },
 	[NODE_OWNER] = { VIEW_DIR, false },
 	[NODE_REPO] = { VIEW_LINK, false },
 	[NODE_COMMIT] = { VIEW_DIR, true },
@@ -344,6 +345,7 @@ bool view_absent_forever(struct view *v, const struct node *dir)
 	case NODE_COMMIT_CTL:
 	case NODE_CTL:
 	case NODE_DOOR_DIR:
+	case NODE_STUB_CACHE:
 	case NODE_HUB_REPO:
 		return true;
 	case NODE_PYTHON:

@@ -307,6 +307,7 @@ int view_report(struct view *v, struct node *n, struct view_wait *w,
 	case NODE_CTL:
 	case NODE_OWNERS:
 	case NODE_DOOR_DIR:
+	case NODE_STUB_CACHE:
 	case NODE_HUB:
 	case NODE_HUB_REPO:
 	case NODE_HUB_REFS:

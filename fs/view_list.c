@@ -409,6 +409,11 @@ static int fill(struct view *v, struct node *dir, struct view_wait *w,
 		for (size_t i = 0; door_file_at(i); i++)
 			set_add(s, door_file_at(i)->name, VIEW_FILE);
 		return 0;
+	case NODE_STUB_CACHE:
+		for (size_t i = 0; door_file_at(i); i++)
+			if (door_is_stub(door_file_at(i)))
+				set_add(s, door_file_at(i)->name, VIEW_FILE);
+		return 0;
 	case NODE_ENVS: /* these answer names, and list none */
 	case NODE_HUB:
 		return 0;

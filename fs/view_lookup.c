@@ -146,6 +146,9 @@ static int look_import(const struct look *l)
 
 	if (!strcmp(l->name, "__init__.py"))
 		return make_kind(l, NODE_STUB);
+	/* no name of the folder: only Python asks for it */
+	if (!strcmp(l->name, "__pycache__"))
+		return make_kind(l, NODE_STUB_CACHE);
 	if (strcmp(l->name, "build") != 0 ||
 	    !names_find(l->v->world->names, l->dir->name, &e))
 		return absent(l);
@@ -419,6 +422,8 @@ static int look_python(const struct look *l)
 
 static int look_package(const struct look *l)
 {
+	if (!strcmp(l->name, "__pycache__"))
+		return make_kind(l, NODE_STUB_CACHE);
 	return strcmp(l->name, "__init__.py") ? absent(l)
 					      : make_kind(l, NODE_STUB);
 }
@@ -492,18 +497,39 @@ static int look_door(const struct look *l)
 					   .entry = (uint32_t)i });
 }
 
+static int look_stub_cache(const struct look *l)
+{
+	int i = door_file_find(l->name);
+
+	if (i < 0 || !door_is_stub(door_file_at((size_t)i)))
+		return absent(l);
+	return look_door(l);
+}
+
 static look_fn *const lookers[] = {
-	[NODE_ROOT] = look_root,	 [NODE_IMPORT] = look_import,
-	[NODE_OWNER] = look_owner,	 [NODE_COMMIT] = look_in_commit,
-	[NODE_BUILDS] = look_builds,	 [NODE_VARIANT] = look_variant,
-	[NODE_FOLDER] = look_folder,	 [NODE_PYTHON] = look_python,
-	[NODE_PACKAGE] = look_package,	 [NODE_COMMIT_CTL] = look_commit_ctl,
-	[NODE_VARIANTS] = look_variants, [NODE_ENVS] = look_envs,
-	[NODE_SPEC] = look_spec,	 [NODE_CTL] = look_ctl,
-	[NODE_OWNERS] = look_owners,	 [NODE_DOOR_DIR] = look_door,
-	[NODE_HUB] = view_hub_look,	 [NODE_HUB_REPO] = view_hub_look,
-	[NODE_HUB_REFS] = view_hub_look, [NODE_HUB_SNAPS] = view_hub_look,
-	[NODE_HUB_SNAP] = view_hub_look, [NODE_HUB_BUILDS] = view_hub_look,
+	[NODE_ROOT] = look_root,
+	[NODE_IMPORT] = look_import,
+	[NODE_OWNER] = look_owner,
+	[NODE_COMMIT] = look_in_commit,
+	[NODE_BUILDS] = look_builds,
+	[NODE_VARIANT] = look_variant,
+	[NODE_FOLDER] = look_folder,
+	[NODE_PYTHON] = look_python,
+	[NODE_PACKAGE] = look_package,
+	[NODE_COMMIT_CTL] = look_commit_ctl,
+	[NODE_VARIANTS] = look_variants,
+	[NODE_ENVS] = look_envs,
+	[NODE_SPEC] = look_spec,
+	[NODE_CTL] = look_ctl,
+	[NODE_OWNERS] = look_owners,
+	[NODE_DOOR_DIR] = look_door,
+	[NODE_STUB_CACHE] = look_stub_cache,
+	[NODE_HUB] = view_hub_look,
+	[NODE_HUB_REPO] = view_hub_look,
+	[NODE_HUB_REFS] = view_hub_look,
+	[NODE_HUB_SNAPS] = view_hub_look,
+	[NODE_HUB_SNAP] = view_hub_look,
+	[NODE_HUB_BUILDS] = view_hub_look,
 };
 
 int view_lookup(struct view *v, struct node *dir, const char *name,

@@ -9,8 +9,8 @@ def _kernelfs_door(g):
     door = sys.modules.get("_kernelfs_1")
     if door is not None:
         return door.door(g)
-    # Every kernel compiles this file, so what only the first one of a process
-    # needs is a text, put on the lines where it stands.
+    # Where this file is compiled, every kernel does it, so what only the first
+    # one of a process needs is a text; in bytecode it is code already.
     first = """
 import sys
 from _thread import RLock
@@ -94,7 +94,9 @@ def load(g):
     raise ImportError(why, name=g["__name__"], path=file)
 """
     room = {}
-    exec(compile("\n" * 13 + first, g["__file__"], "exec"), room)
+    if isinstance(first, str):  # put on the lines where it stands
+        first = compile("\n" * 13 + first, g["__file__"], "exec")
+    exec(first, room)
     room["door"](g)
 
 

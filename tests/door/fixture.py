@@ -272,7 +272,8 @@ class Mount:
         subprocess.run(
             [sys.executable, "-I", os.path.join(DOOR, "make_made.py"),
              self.at(".kernelfs/door"),
-             *(self.at(".kernelfs/door", name) for name in names)],
+             *(self.at(".kernelfs/door", name) for name in names),
+             os.path.join(DOOR, "stub.py")],
             check=True, timeout=60)
 
     def at(self, *parts):

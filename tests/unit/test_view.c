@@ -88,6 +88,8 @@ static void has_no_other_names(void **state)
 		{ ".kernelfs/none", -ENOENT },
 		{ ".kernelfs/owners/none", -ENOENT },
 		{ ".kernelfs/door/stub.py", -ENOENT },
+		{ "relu/__pycache__/core.py", -ENOENT },
+		{ "relu/__pycache__/__init__.py", -ENOENT },
 		{ EVIL "/build/" BEST, -EACCES },
 		{ ".hub/models--acme--relu", -ENOENT },
 		{ ".hub/kernels--acme--none", -ENOENT },

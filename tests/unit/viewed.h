@@ -111,6 +111,7 @@ static const struct row {
 	{ "", NODE_ROOT, VIEW_DIR, false },
 	{ "relu", NODE_IMPORT, VIEW_DIR, false },
 	{ "relu/__init__.py", NODE_STUB, VIEW_FILE, true },
+	{ "relu/__pycache__", NODE_STUB_CACHE, VIEW_DIR, true },
 	{ "relu/build", NODE_BUILD_LINK, VIEW_LINK, false },
 	{ "my_nest", NODE_IMPORT, VIEW_DIR, false },
 	{ "acme", NODE_OWNER, VIEW_DIR, false },
