@@ -100,7 +100,7 @@ class StoreTest(DoorTest):
         text = "%s\n%s\n%s" % (
             WATCH % root, textwrap.dedent(before), textwrap.dedent(code))
         done = self.start(text, **how)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stderr)
         said, _, last = done.stdout.strip().rpartition("\n")
         self.said = said.strip()
         did = json.loads(last)
