@@ -178,6 +178,7 @@ class TestTrips(MountCase):
         os.kill(m.pid, signal.SIGTERM)
         with contextlib.suppress(Exception):
             done.join()
+        wait_for(m.has_ended, "the end of the daemon")
 
 
 if __name__ == "__main__":
