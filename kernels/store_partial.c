@@ -60,6 +60,9 @@ int store_open_partial(struct store *s, const char *stem, int *folder,
 			*folder = take_fd(&partial);
 			return take_fd(&fd);
 		}
+		/* who only looked leaves it, and nobody else knows of it */
+		if (fd >= 0)
+			(void)unlinkat(partial, name, 0);
 	}
 	name[0] = '\0';
 	return -EBUSY;
