@@ -44,13 +44,14 @@ def stub_of(path):
 def main(folder, paths, stub):
     made = {os.path.basename(path)[: -len(".py")]: code_of(path)
             for path in paths}
+    code = stub_of(stub)  # an old Python fails here, and leaves no half
     tag = sys.implementation.cache_tag
     with open(os.path.join(folder, tag + ".made"), "wb") as file:
         file.write(MAGIC_NUMBER + marshal.dumps(made))
     name = os.path.join(folder, "__init__.%s.pyc" % tag)
     with open(name, "wb") as file:
         file.write(MAGIC_NUMBER + bytes([1, 0, 0, 0]) + bytes(8))
-        file.write(marshal.dumps(stub_of(stub)))
+        file.write(marshal.dumps(code))
 
 
 main(sys.argv[1], sys.argv[2:-1], sys.argv[-1])
